@@ -1,0 +1,71 @@
+"""What is drawn, scored, selected and learnt from: one type per stage, so that no field is ever half filled.
+
+Dimension letters, used as suffixes everywhere:
+N prompts, G completions drawn per prompt, K completions kept per prompt, P prompt tokens (left-padded), T completion
+tokens (right-padded), M reward-model members, B any flat batch, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from rlx.core.world import Prompt
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Completions as they were drawn. The mask covers a completion up to and including its end-of-sequence token."""
+
+    prompts: Sequence[Prompt]
+    prompt_ids_NP: Tensor
+    prompt_mask_NP: Tensor  # bool, left-padded
+    ids_NGT: Tensor
+    mask_NGT: Tensor  # bool, right-padded
+    ended_NG: Tensor  # bool: the completion closed with an end-of-sequence token before the length limit
+
+
+@dataclass(frozen=True)
+class ScoredRollout(Rollout):
+    """A rollout with everything that a policy optimiser may select by. Log-probabilities are in nats, 0 where masked."""
+
+    logps_NGT: Tensor  # under the policy that drew them
+    ref_logps_NGT: Tensor
+    scores_NG: Tensor  # the proxy: what the reward combines its members to
+    member_scores_MNG: Tensor
+    values_NGT: Tensor | None  # the critic's, where the optimiser has one
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which K of the G completions to learn from, and the credit of each: tensors aligned with (N, K, ...)."""
+
+    prompt_ids_NP: Tensor
+    prompt_mask_NP: Tensor
+    ids_NKT: Tensor
+    mask_NKT: Tensor
+    credit: dict[str, Tensor]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss may see: rows of a Selection. `num_tokens` and `num_prompts` count the whole minibatch over all
+    processes, so that a loss divided by them is the same loss under any number of processes."""
+
+    prompt_ids_NP: Tensor
+    prompt_mask_NP: Tensor
+    ids_NKT: Tensor
+    mask_NKT: Tensor
+    credit: dict[str, Tensor]
+    num_tokens: int
+    num_prompts: int
+
+
+@dataclass(frozen=True)
+class PolicyOutput:
+    """What the policy says of a batch's completions, with gradients."""
+
+    logps_NKT: Tensor
+    entropy_NKT: Tensor
+    values_NKT: Tensor | None

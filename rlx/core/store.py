@@ -1,0 +1,112 @@
+"""Content-addressed artefacts: what a recipe and a seed make is made once, checked by hash, and shared by every run."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from filelock import FileLock
+
+log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+
+
+class Recipe(Protocol):
+    """A frozen dataclass whose fields, class name and VERSION say all that decides its files' content.
+
+    A field may be a number, string, bool, None, list, tuple, dict, another recipe, or any object with `fingerprint()`.
+    """
+
+    VERSION: ClassVar[int]
+
+    def build(self, directory: Path, store: "Store", seed: int) -> None:
+        """Write the artefact's files into the empty `directory`; fetch what it needs from `store`."""
+        ...
+
+
+class Store:
+    """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._verified: set[str] = set()
+
+    def path(self, recipe: Recipe, seed: int) -> Path:
+        """Where the artefact lies or would lie."""
+        return self.root / f"{type(recipe).__name__}-{address(recipe, seed)}"
+
+    def has(self, recipe: Recipe, seed: int) -> bool:
+        """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""
+        return (self.path(recipe, seed) / MANIFEST).is_file()
+
+    def fetch(self, recipe: Recipe, seed: int) -> Path:
+        """The artefact's folder, built first if it is missing or damaged. Of several processes, one builds."""
+        path = self.path(recipe, seed)
+        if path.name in self._verified:
+            return path
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{path.name}.lock"):
+            if (damage := damaged(path)) is not None:
+                if path.exists():
+                    log.warning("artefact %s is damaged (%s); building it again", path, damage)
+                self._build(recipe, seed, path)
+        self._verified.add(path.name)
+        return path
+
+    def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
+        staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))
+        try:
+            recipe.build(staging, self, seed)
+            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging)}
+            (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            shutil.rmtree(path, ignore_errors=True)
+            staging.rename(path)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def address(recipe: Recipe, seed: int) -> str:
+    """16 hex digits of the hash of the recipe tree and the seed."""
+    text = json.dumps([canonical(recipe), seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical(value: object) -> object:
+    """A JSON-able form of a recipe tree in which every dataclass carries its name and VERSION."""
+    if hasattr(value, "fingerprint"):
+        return [type(value).__name__, value.fingerprint()]
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return [type(value).__name__, getattr(value, "VERSION", 0), fields]
+    if isinstance(value, dict):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(v) for v in value]
+    assert value is None or isinstance(value, str | int | float | bool), f"{type(value)} cannot be part of a recipe"
+    return value
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """Relative path -> sha256 of every file below `directory`, the manifest apart."""
+    files = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(directory).as_posix(): _sha256(p) for p in files}
+
+
+def damaged(path: Path) -> str | None:
+    """Why the artefact at `path` cannot be used, or None if every file is as its manifest says."""
+    try:
+        wanted = json.loads((path / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError) as ex:
+        return f"no readable manifest: {ex}"
+    found = hashes(path)
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return f"{', '.join(wrong)} changed" if wrong else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""What is given before an experiment: prompts, demonstrations, preference pairs, and a gold judge that nobody trains against."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Split = Literal["train", "heldout"]
+Messages = tuple[tuple[str, str], ...]  # ((role, content), ...)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt. `text` is a plain string or, for chat models, ((role, content), ...)."""
+
+    id: str  # stable over runs; splits never share one
+    text: str | Messages
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    prompt: Prompt
+    completion: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference. `flipped` records that label noise swapped the two after they had been judged."""
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+    flipped: bool = False
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A finished text. `ended` is False where the length limit cut it off."""
+
+    text: str
+    ended: bool
+
+
+class Judge(Protocol):
+    """The gold score: higher is better, in the judge's own unit."""
+
+    def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]: ...
+
+    def factors(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[dict[str, float]]:
+        """What the score is made of, by name, for each completion; empty dicts where the judge cannot say."""
+        ...
+
+
+class World(Protocol):
+    """Pure data, the same for the same numbers. `data_seed` draws another instance of the data, not another run.
+
+    max_prompt_tokens and max_completion_tokens bound what the samplers and trainers see; what is longer is left out
+    of the data and counted in `left_out`, never cut in silence.
+    """
+
+    max_prompt_tokens: int
+    max_completion_tokens: int
+    label_noise: float  # share of training pairs whose labels are flipped, once, for all members alike
+
+    def fingerprint(self) -> object:
+        """JSON-able identity of the data (numbers and content hashes), part of every artefact's address."""
+        ...
+
+    def prompts(self, split: Split, data_seed: int) -> list[Prompt]: ...
+
+    def demonstrations(self, data_seed: int) -> list[Demonstration]: ...
+
+    def pairs(self, data_seed: int) -> list[Pair] | None:
+        """Given preference pairs for the proxies, before label noise; None where they are drawn from the SFT policy
+        and labelled by the judge (`num_pairs` of them)."""
+        ...
+
+    def gold_pairs(self, data_seed: int) -> list[Pair] | None:
+        """Pairs that the proxies never see, to train a gold reward model on; None where `judge` is given."""
+        ...
+
+    def judge(self) -> Judge | None:
+        """The gold judge, or None where gold is a reward model (trained on `gold_pairs`, or a given checkpoint)."""
+        ...
+
+    def left_out(self) -> dict[str, int]:
+        """Reason -> count of records that were not used."""
+        ...
