@@ -1,0 +1,28 @@
+"""Everything that the held-out measurements read, drawn with fixed sampling seeds: B completions, one per prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from rlx.core.world import Completion, Prompt
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Log-probabilities are in nats per token, 0 where masked. `gold` is in the judge's unit, `proxy` z-normalised."""
+
+    prompts: Sequence[Prompt]
+    completions: Sequence[Completion]
+    start_completions: Sequence[Completion]  # of the policy that training started from, on the same prompts
+    gold_B: np.ndarray
+    start_gold_B: np.ndarray
+    gold_factors: Sequence[dict[str, float]]
+    proxy_B: np.ndarray
+    member_scores_MB: np.ndarray
+    mask_BT: Tensor  # bool, the end-of-sequence token included
+    logps_BT: Tensor
+    ref_logps_BT: Tensor
+    start_logps_BT: Tensor
+    entropy_BT: Tensor
