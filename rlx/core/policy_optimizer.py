@@ -1,0 +1,26 @@
+"""What learns from scored completions. The engine runs any of these and knows none."""
+
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from rlx.core.regularizer import Regularizer
+from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
+
+Critic = Literal["none", "shared", "separate"]
+
+
+class PolicyOptimizer(Protocol):
+    num_samples: int  # G, completions drawn per prompt
+    num_epochs: int  # passes over a rollout
+    num_minibatches: int  # updates a pass
+    critic: Critic
+
+    def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
+        """Which K of the G completions to learn from, with their credit. Sees the whole rollout of all processes."""
+        ...
+
+    def loss(self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The scalar to minimise (a sum over this batch divided by the whole minibatch's count) and what to log:
+        sums already divided likewise, so that adding them over micro-batches and processes gives means."""
+        ...

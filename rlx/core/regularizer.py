@@ -1,0 +1,36 @@
+"""What keeps the policy near its reference, in the faces that different optimisers need."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Regularizer(Protocol):
+    """An f-divergence D_f(policy || reference) = E_ref[f(r)] of whole completions, r = policy / reference.
+
+    The gradient of an estimate is not an estimate of the gradient: `divergence` is for logging only. Its gradient is
+    E_policy[f'(r) grad log policy], so f'(r) subtracted from the reward (`penalty`) or a loss with that gradient
+    (`surrogate`) is what an optimiser may use. Log-probabilities (B, T) are in nats, masked tokens do not count.
+    """
+
+    beta: float  # the coefficient, in reward units per unit of the divergence
+
+    def divergence(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Estimate of the divergence from each completion drawn from the policy (B,); its mean is unbiased."""
+        ...
+
+    def penalty(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """f'(r) up to a constant, spread over tokens (B, T), detached; beta times this is subtracted from the reward."""
+        ...
+
+    def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """(B,): a quantity whose mean's *gradient* estimates the divergence's, for completions drawn from the policy."""
+        ...
+
+    def link(self, log_ratio: Tensor) -> Tensor:
+        """The monotone link that replaces log r in preference losses; any shape."""
+        ...
+
+    def next_beta(self, beta: float, divergence: float, num_completions: int) -> float:
+        """The coefficient for the next step, given what was measured over `num_completions` with this one."""
+        ...

@@ -1,0 +1,70 @@
+"""One rollout: draw completions, score them, and say what policy, reference and critic think of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from rlx.core.error import UserError
+from rlx.core.rollout import Rollout, ScoredRollout
+from rlx.core.sampler import Sampler
+from rlx.core.scorer import Scorer
+from rlx.core.world import Prompt
+from rlx.engine.forward import said_by
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The models that a rollout needs. `rows`: completions in one forward pass, a matter of memory only."""
+
+    reference: PreTrainedModel
+    scorer: Scorer
+    sampler: Sampler
+    rows: int
+
+
+def draw(
+    policy: PreTrainedModel, sampler: Sampler, prompts: Sequence[Prompt], ids_NP: Tensor, mask_NP: Tensor, seeds: Sequence[int]
+) -> Rollout:
+    """G completions for each of N prompts, one per seed, prompt by prompt: len(seeds) = N * G."""
+    num = len(seeds) // len(prompts)
+    drawn = sampler.draw(policy, ids_NP.repeat_interleave(num, 0), mask_NP.repeat_interleave(num, 0), seeds)
+    ids, mask, ended = (x.unflatten(0, (len(prompts), num)) for x in (drawn.ids_BT, drawn.mask_BT, drawn.ended_B))
+    return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended)
+
+
+@torch.no_grad()
+def score(rollout: Rollout, policy: PreTrainedModel, actors: Actors) -> tuple[ScoredRollout, Tensor]:
+    """The rollout with log-probabilities, scores and values, and the policy's token entropies (N, G, T).
+
+    Raises UserError where a score is not a number: the reward model is broken, and learning from it would hide that.
+    """
+    shape = rollout.ids_NGT.shape
+    num = shape[1]
+    rows = (
+        rollout.prompt_ids_NP.repeat_interleave(num, 0),
+        rollout.prompt_mask_NP.repeat_interleave(num, 0),
+        rollout.ids_NGT.flatten(0, 1),
+        rollout.mask_NGT.flatten(0, 1),
+    )
+    temperature = actors.sampler.temperature
+    mine = said_by(policy, *rows, temperature, actors.rows)
+    ref_logps = said_by(actors.reference, *rows, temperature, actors.rows).logps_BT
+    members_MB = torch.cat([actors.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)], 1)
+    if not members_MB.isfinite().all():
+        member, row = (int(x) for x in (~members_MB.isfinite()).nonzero()[0])
+        raise UserError(
+            f"reward: member {member} gave {members_MB[member, row].item()} for prompt {rollout.prompts[row // num].id!r}; "
+            "its weights are damaged or overflow in this dtype"
+        )
+    scored = ScoredRollout(
+        **vars(rollout),
+        logps_NGT=mine.logps_BT.view(shape),
+        ref_logps_NGT=ref_logps.view(shape),
+        scores_NG=actors.scorer.aggregate(members_MB).float().view(shape[:2]),
+        member_scores_MNG=members_MB.float().view(-1, *shape[:2]),
+        values_NGT=None if mine.values_BT is None else mine.values_BT.view(shape),
+    )
+    return scored, mine.entropies_BT.view(shape)

@@ -1,0 +1,46 @@
+"""Log-probabilities of completions under a model, over many rows, with no gradient."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of B completions; 0 where masked."""
+
+    logps_BT: Tensor
+    entropies_BT: Tensor
+    values_BT: Tensor | None
+
+
+def inputs_of(prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> dict[str, Tensor]:
+    """Prompt and completion side by side: left padding, tokens, right padding."""
+    mask = torch.cat([prompt_mask_BP, mask_BT], -1)
+    return {"input_ids": torch.cat([prompt_ids_BP, ids_BT], -1), "attention_mask": mask.long()}
+
+
+@torch.no_grad()
+def said_by(
+    model: Module, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor, temperature: float, rows: int
+) -> Said:
+    """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more."""
+    was_training = model.training
+    model.eval()
+    order = mask_BT.sum(-1).argsort(stable=True)
+    logps, entropies = torch.zeros(mask_BT.shape), torch.zeros(mask_BT.shape)
+    values: Tensor | None = None
+    for part in order.split(rows):
+        length = int(mask_BT[part].sum(-1).max())
+        inputs = inputs_of(prompt_ids_BP[part], prompt_mask_BP[part], ids_BT[part, :length], mask_BT[part, :length])
+        out = model(**inputs, completion_length=length, temperature=temperature, entropy=True)
+        kept = mask_BT[part, :length]
+        logps[part, :length] = out["logps"].float() * kept
+        entropies[part, :length] = out["entropies"].float() * kept
+        if "values" in out:
+            values = torch.zeros(mask_BT.shape) if values is None else values
+            values[part, :length] = out["values"].float() * kept
+    model.train(was_training)
+    return Said(logps, entropies, values)

@@ -1,0 +1,76 @@
+"""chi2(policy || reference) of whole completions: Correlated Proxies (Laidlaw et al., ICLR 2025, arXiv 2403.03185).
+
+Convention: chi2 = E_ref[(r - 1)^2], without the factor 1/2 that Huang et al. (arXiv 2407.13399) put in front.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlx.core.numbers import NonNegative, Positive
+from rlx.regularizer._controller import adapted_beta
+
+
+def extended_expm1(log_ratio: Tensor, limit: float) -> Tensor:
+    """exp(L) - 1 for L < limit, and its tangent beyond, e^limit (1 + L - limit) - 1: finite, with the slope kept."""
+    inside = log_ratio.clamp(max=limit)
+    return torch.expm1(inside) + math.exp(limit) * (log_ratio - inside)
+
+
+def chi2_estimate(log_ratio_B: Tensor, limit: float) -> Tensor:
+    """(r - 1) + (1/r - 1) per completion (B,): unbiased for chi2 under the policy, the second term being a zero-mean
+    control variate, and never negative. Code of arXiv 2403.03185."""
+    return extended_expm1(log_ratio_B, limit) + extended_expm1(-log_ratio_B, limit)
+
+
+@dataclass(frozen=True)
+class Chi2:
+    """`root`: penalise sqrt(chi2), as the paper's bound asks; else chi2 itself. |L| beyond max_log_ratio is extended
+    linearly (and counted by the measurement objective/chi2_clip_fraction). `floor` keeps sqrt's slope finite at 0."""
+
+    beta: NonNegative
+    root: bool
+    max_log_ratio: Positive
+    floor: Positive
+    target: Positive | None
+    horizon: Positive
+
+    def divergence(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        return chi2_estimate(_log_ratio(logps_BT, ref_logps_BT, mask_BT), self.max_log_ratio)
+
+    def penalty(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """f'(r) = 2 (r - 1), or that over 2 sqrt(chi2), at the completion's last token: r is a ratio of whole texts,
+        and ratios of tokens do not add up to it."""
+        return _at_last_token(self._slope(_log_ratio(logps_BT, ref_logps_BT, mask_BT).detach()), mask_BT)
+
+    def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """f'(r) held fixed times log r: its gradient is f'(r) grad log pi. Differentiating chi2_estimate instead would
+        give half of it plus the gradient of KL(reference || policy)."""
+        log_ratio_B = _log_ratio(logps_BT, ref_logps_BT, mask_BT)
+        return self._slope(log_ratio_B.detach()) * log_ratio_B
+
+    def link(self, log_ratio: Tensor) -> Tensor:
+        """z + log z of chi2-PO (arXiv 2407.13399), the derivative of the mixed (z - 1)^2 / 2 + z log z."""
+        return extended_expm1(log_ratio, self.max_log_ratio) + 1 + log_ratio
+
+    def next_beta(self, beta: float, divergence: float, num_completions: int) -> float:
+        return adapted_beta(beta, divergence, self.target, self.horizon, num_completions)
+
+    def _slope(self, log_ratio_B: Tensor) -> Tensor:
+        slope_B = 2 * extended_expm1(log_ratio_B, self.max_log_ratio)
+        if not self.root:
+            return slope_B
+        chi2 = chi2_estimate(log_ratio_B, self.max_log_ratio).mean()
+        # Below the floor the paper's clip has no gradient: there is nothing to hold back yet.
+        return slope_B / (2 * chi2.sqrt()) if chi2 > self.floor else torch.zeros_like(slope_B)
+
+
+def _log_ratio(logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    return ((logps_BT - ref_logps_BT) * mask_BT).sum(-1)
+
+
+def _at_last_token(value_B: Tensor, mask_BT: Tensor) -> Tensor:
+    last_B1 = mask_BT.long().sum(-1, keepdim=True).clamp(min=1) - 1
+    return torch.zeros(mask_BT.shape, dtype=value_B.dtype, device=value_B.device).scatter(-1, last_B1, value_B[:, None])

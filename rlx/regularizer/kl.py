@@ -1,0 +1,40 @@
+"""KL(policy || reference), the penalty of RLHF since Ziegler et al. 2019 (arXiv 1909.08593): f(z) = z log z."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from rlx.core.numbers import NonNegative, Positive
+from rlx.regularizer._controller import adapted_beta
+
+
+def k1(logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """log pi(y_t) - log ref(y_t) per token (B, T), 0 where masked. Its sum is unbiased for KL when y is drawn from pi."""
+    return (logps_BT - ref_logps_BT) * mask_BT
+
+
+@dataclass(frozen=True)
+class KL:
+    """beta fixed, or steered to `target` nats per completion over `horizon` completions."""
+
+    beta: NonNegative
+    target: Positive | None
+    horizon: Positive
+
+    def divergence(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        return k1(logps_BT, ref_logps_BT, mask_BT).sum(-1)
+
+    def penalty(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """f'(r) = log r + 1: the log-ratio itself, token by token, as every token's reward."""
+        return k1(logps_BT, ref_logps_BT, mask_BT).detach()
+
+    def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """L^2 / 2 of the whole completion's log-ratio L. Its gradient L grad log pi is the divergence's; that of the
+        token-wise sum of squares is not (it drops the effect of a token on later ones), that of L is 0 on average."""
+        return k1(logps_BT, ref_logps_BT, mask_BT).sum(-1).square() / 2
+
+    def link(self, log_ratio: Tensor) -> Tensor:
+        return log_ratio
+
+    def next_beta(self, beta: float, divergence: float, num_completions: int) -> float:
+        return adapted_beta(beta, divergence, self.target, self.horizon, num_completions)

@@ -1,0 +1,81 @@
+"""Completions by transformers' batched `generate`, each row from random numbers of its own.
+
+A row's tokens follow from its seed alone (inverse transform sampling: one uniform number a token), so they do not
+change with the batch they are drawn in, the number of processes, or what else used the global random state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
+
+from rlx.core.numbers import Positive, PositiveInt
+from rlx.core.sampler import Drawn
+
+
+def inverse_cdf(logits_BV: Tensor, uniforms_B: Tensor) -> Tensor:
+    """The first token whose cumulative probability reaches u in (0, 1]: a draw from softmax(logits). Shape (B,)."""
+    cdf_BV = logits_BV.double().softmax(-1).cumsum(-1)
+    return torch.searchsorted(cdf_BV, (uniforms_B * cdf_BV[:, -1])[:, None]).squeeze(-1)
+
+
+class _Draw(LogitsProcessor):
+    """Leaves `generate`, which is told to be greedy, one token a row to choose: the drawn one."""
+
+    def __init__(self, uniforms_BT: Tensor, temperature: float) -> None:
+        self.uniforms_BT, self.temperature, self.step = uniforms_BT, temperature, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        token_B = inverse_cdf(scores.float() / self.temperature, self.uniforms_BT[:, self.step])
+        self.step += 1
+        return torch.full_like(scores, -torch.inf).scatter(-1, token_B[:, None], 0.0)
+
+
+@dataclass(frozen=True)
+class Transformers:
+    """No top-k and no top-p: with them, the log-probabilities that the losses use would not be those drawn from."""
+
+    max_new_tokens: PositiveInt
+    temperature: Positive
+    batch_size: PositiveInt
+
+    @torch.no_grad()
+    def draw(self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
+        """One completion a row, at most max_new_tokens long, ended by the policy's end-of-sequence token.
+
+        Shapes: prompts (B, P) left-padded -> ids and mask (B, max_new_tokens).
+        """
+        was_training = policy.training
+        policy.eval()
+        parts = [
+            self._draw(policy, prompt_ids_BP[i : i + self.batch_size], prompt_mask_BP[i : i + self.batch_size], seeds[i : i + self.batch_size])
+            for i in range(0, len(seeds), self.batch_size)
+        ]
+        policy.train(was_training)
+        return Drawn(*(torch.cat(x) for x in zip(*parts, strict=True)))
+
+    def _draw(self, policy: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
+        eos_ids = torch.tensor(eos if isinstance(eos, list) else [eos], device=ids_BP.device)
+        uniforms_BT = torch.stack([_uniforms(seed, self.max_new_tokens) for seed in seeds]).to(ids_BP.device)
+        config = GenerationConfig(
+            max_new_tokens=self.max_new_tokens, do_sample=False, use_cache=True, eos_token_id=eos_ids.tolist(), pad_token_id=pad
+        )
+        drawn = policy.generate(  # pyright: ignore[reportCallIssue]
+            input_ids=ids_BP,
+            attention_mask=mask_BP.long(),
+            generation_config=config,
+            logits_processor=LogitsProcessorList([_Draw(uniforms_BT, self.temperature)]),
+        )
+        ids_BT = drawn[:, ids_BP.shape[1] :]
+        ids_BT = torch.nn.functional.pad(ids_BT, (0, self.max_new_tokens - ids_BT.shape[1]), value=pad)
+        is_eos_BT = torch.isin(ids_BT, eos_ids)
+        before_end_BT = is_eos_BT.cumsum(-1) - is_eos_BT.long() == 0  # up to and including the first end of sequence
+        return ids_BT.where(before_end_BT, torch.tensor(pad)), before_end_BT, is_eos_BT.any(-1)
+
+
+def _uniforms(seed: int, num_tokens: int) -> Tensor:
+    """In (0, 1], so that a token of probability 0 is never drawn."""
+    return 1 - torch.rand(num_tokens, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
