@@ -1,0 +1,152 @@
+"""What a run has left in its directory, read back: the one source of its figures, its report and its model card."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rlx.core.error import UserError
+
+# Metrics under gold/ that are not factors of the judge.
+GOLD_METRICS = frozenset(
+    {"score", "start_score", "std", "score_sd_units", "score_sd_units_low", "score_sd_units_high"}
+    | {"win_rate", "win_rate_low", "win_rate_high"}
+)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Rows are dicts as in the files. Steps ascend; of several rows of one step and split the last one counts."""
+
+    path: Path
+    config: dict[str, Any]
+    status: dict[str, Any]
+    provenance: dict[str, Any]
+    summary: dict[str, Any]  # empty unless the run is done
+    members: list[dict[str, Any]]
+    train: list[dict[str, Any]]
+    heldout: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    unreadable: dict[str, int]  # file -> lines that are not JSON (a kill cuts the last line)
+
+    @property
+    def factors(self) -> list[str]:
+        """The judge's factors that were measured along the run."""
+        names = {name.removeprefix("gold/") for row in self.heldout for name in row if name.startswith("gold/")}
+        return sorted(names - GOLD_METRICS)
+
+    @property
+    def num_prompts(self) -> int | None:
+        """Held-out prompts of an evaluation along the run."""
+        if self.heldout and "evaluation/num_prompts" in self.heldout[0]:
+            return int(self.heldout[0]["evaluation/num_prompts"])
+        return (self.config.get("evaluation") or {}).get("num_prompts")
+
+    def choice(self, group: str) -> str | None:
+        """The file name of the choice made for `group`, e.g. choice("reward") == "warm"."""
+        target = (self.config.get(group) or {}).get("_target_")
+        return target.split(".")[-2] if target else None
+
+    def series(self, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of the rows that have `name`, both of length S (0 where none has)."""
+        rows = [
+            row for row in (self.train if split == "train" else self.heldout) if isinstance(row.get(name), int | float)
+        ]
+        return np.array([row["step"] for row in rows], dtype=int), np.array([row[name] for row in rows], dtype=float)
+
+    def standardised(self, which: str) -> "Standardised | None":
+        """`which` ("gold" or "proxy") along the evaluations, in SD of the start policy's completions; None where the
+        row of step 0 is missing or has no spread. Bounds are 95 %, of the gain on the same prompts where measured."""
+        std = {"gold": "gold/std", "proxy": "proxy/score_std"}[which]
+        rows = [row for row in self.heldout if f"{which}/score" in row]
+        if not rows or rows[0]["step"] != 0 or not rows[0].get(std):
+            return None
+        start, unit = rows[0][f"{which}/score"], rows[0][std]
+        values = np.array([row.get(f"{which}/score_sd_units", (row[f"{which}/score"] - start) / unit) for row in rows])
+        error = np.array([1.96 * row.get(std, np.nan) / unit / (self.num_prompts or np.nan) ** 0.5 for row in rows])
+        low = [row.get(f"{which}/score_sd_units_low", v - e) for row, v, e in zip(rows, values, error, strict=True)]
+        high = [row.get(f"{which}/score_sd_units_high", v + e) for row, v, e in zip(rows, values, error, strict=True)]
+        return Standardised(np.array([row["step"] for row in rows]), values, np.array(low), np.array(high))
+
+    def samples_at(self, step: int) -> dict[str, dict[str, Any]]:
+        """Prompt id -> its sample at `step`."""
+        return {row["prompt_id"]: row for row in self.samples if row["step"] == step}
+
+    @property
+    def sampled_steps(self) -> list[int]:
+        """Steps that samples were kept of."""
+        return sorted({row["step"] for row in self.samples})
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A score along S evaluations: value, 95 % bounds (NaN where unknown)."""
+
+    steps: np.ndarray
+    values: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def load_record(run_dir: Path) -> RunRecord:
+    """Read a run directory, finished or not. Raises UserError where it is not one; files not yet written
+    read as empty."""
+    run_dir = Path(run_dir)
+    if not (run_dir / "config.yaml").is_file():
+        raise UserError(
+            f"{run_dir} is not a run directory: it has no config.yaml (rlx train prints the directory it writes to)"
+        )
+    try:
+        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as ex:
+        raise UserError(f"{run_dir / 'config.yaml'} is not YAML: {' '.join(str(ex).split())}") from ex
+    unreadable: dict[str, int] = {}
+    metrics, samples = (_json_lines(run_dir / name, unreadable) for name in ("metrics.jsonl", "samples.jsonl"))
+    members = _json(run_dir / "members.json", [])
+    return RunRecord(
+        path=run_dir,
+        config=config or {},
+        status=_json(run_dir / "status.json", {}),
+        provenance=_json(run_dir / "provenance.json", {}),
+        summary=_json(run_dir / "summary.json", {}),
+        members=list(members.values()) if isinstance(members, dict) else members,
+        train=_by_step(metrics, "train"),
+        heldout=_by_step(metrics, "heldout"),
+        samples=samples,
+        unreadable=unreadable,
+    )
+
+
+def _by_step(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
+    last = {row["step"]: row for row in rows if row.get("split") == split}
+    return [last[step] for step in sorted(last)]
+
+
+def _json(path: Path, missing: Any) -> Any:
+    if not path.is_file():
+        return missing
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as ex:
+        raise UserError(f"{path} is not JSON: {ex}") from ex
+
+
+def _json_lines(path: Path, unreadable: dict[str, int]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    if not path.is_file():
+        return rows
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and "step" in row:
+            rows.append(row)
+        else:
+            unreadable[path.name] = unreadable.get(path.name, 0) + 1
+    return rows

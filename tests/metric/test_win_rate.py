@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from rlx.metric.win_rate import interval, measure, outcomes
+from tests.metric.enumerable import evaluation
+
+
+def test_a_tie_counts_half():
+    assert outcomes(np.array([2.0, 1.0, 0.0]), np.array([1.0, 1.0, 1.0])).tolist() == [1.0, 0.5, 0.0]
+
+
+def test_the_win_rate_is_the_mean_outcome_inside_its_interval():
+    # draws 0 1 2 1 against 0 1 0 1: tie, tie, win, tie = 2.5 / 4
+    metrics = measure(evaluation(np.array([0, 1, 2, 1])))
+    assert metrics["gold/win_rate"] == 0.625
+    assert 0 <= metrics["gold/win_rate_low"] < 0.625 < metrics["gold/win_rate_high"] <= 1
+
+
+def test_winning_every_time_is_not_certainty():
+    # Clopper-Pearson for 20 of 20: 0.025 ** (1/20) = 0.8316
+    assert interval(np.ones(20)) == (pytest.approx(0.8316, abs=1e-4), 1.0)
+    assert interval(np.zeros(20)) == (0.0, pytest.approx(0.1684, abs=1e-4))
+
+
+def test_the_start_against_itself_is_even_and_not_certain():
+    low, high = interval(np.full(20, 0.5))
+    assert (low, high) == (pytest.approx(0.4158, abs=1e-4), pytest.approx(0.5842, abs=1e-4))
+
+
+def test_a_single_prompt_says_next_to_nothing():
+    assert interval(np.ones(1)) == (pytest.approx(0.025), 1.0)
