@@ -9,7 +9,14 @@ from rlx.core.world import Messages, Prompt
 
 # What published tokenizers reserve for padding or leave unused, best first. <unk> comes last: with byte fallback
 # (Llama 2, Mistral) no text is ever encoded to it.
-PAD_CANDIDATES = ("<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<|finetune_right_pad_id|>", "<|reserved_special_token_0|>")
+PAD_CANDIDATES = (
+    "<pad>",
+    "[PAD]",
+    "<|pad|>",
+    "<|padding|>",
+    "<|finetune_right_pad_id|>",
+    "<|reserved_special_token_0|>",
+)
 NEW_PAD = "<|pad|>"
 
 
@@ -82,21 +89,15 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
     return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
 
-def check_templates(policy: PreTrainedTokenizerBase, reward: PreTrainedTokenizerBase, prompts: Iterable[Prompt]) -> None:
+def check_templates(
+    policy: PreTrainedTokenizerBase, reward: PreTrainedTokenizerBase, prompts: Iterable[Prompt]
+) -> None:
     """Refuse conversations whose markup the policy and the reward trunk would write differently."""
     if any(not isinstance(prompt.text, str) for prompt in prompts) and policy.chat_template != reward.chat_template:
         raise UserError(
             f"the chat template of the policy ({policy.name_or_path}) differs from that of the reward trunk "
             f"({reward.name_or_path}); set model.chat_template to one Jinja file for both, or model.reward_path=null"
         )
-
-
-def fitting[T](
-    tokenizer: PreTrainedTokenizerBase, items: Sequence[tuple[T, Prompt]], max_prompt_tokens: int
-) -> tuple[list[T], int]:
-    """Those items whose prompt has at most `max_prompt_tokens` tokens, and how many were left out."""
-    kept = [item for item, prompt in items if len(encode_prompt(tokenizer, prompt.text)) <= max_prompt_tokens]
-    return kept, len(items) - len(kept)
 
 
 def pad_token_for(tokenizer: PreTrainedTokenizerBase) -> str | None:

@@ -1,0 +1,75 @@
+"""One verb for two nouns: the weighted mean of models' weights is a WARM reward model or a soup reference.
+
+WARM: phi = (1/M) sum_i phi_i, featuriser and head (arXiv 2401.12187, eq. 2). Soup: alpha theta_1 + (1 - alpha) theta_2
+(SALSA, arXiv 2411.01798).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from rlx.core.error import UserError
+from rlx.model.checkpoint import Weights
+
+Source = Path | Mapping[str, Tensor]
+
+
+def average_weights(sources: Sequence[Source], weights: Sequence[float]) -> dict[str, Tensor]:
+    """sum_i weights_i * sources_i over state dicts or model directories, in the sources' own dtype.
+
+    Summed in float64 and rounded once, so that equal sources give back their own bits and a weight of 1 keeps a source
+    bit for bit. A source of weight 0 is checked but not read. Integer tensors (buffers) are copied from the first.
+    Tensors that the first source ties stay tied. Raises UserError if names, shapes or dtypes differ.
+    """
+    assert len(sources) == len(weights) > 0 and abs(sum(weights) - 1) < 1e-9, f"weights {weights} do not sum to 1"
+    opened = [Weights(source) if isinstance(source, Path) else source for source in sources]
+    names = _names(opened[0])
+    for i, other in enumerate(opened[1:], 1):
+        if (differ := set(names) ^ set(_names(other))) != set():
+            raise UserError(f"models 0 and {i} cannot be averaged: only one of them has {min(differ)}")
+    averaged: dict[str, Tensor] = {}
+    tied: dict[tuple[int, torch.Size], Tensor] = {}
+    for name in names:
+        first = _tensor(opened[0], name)
+        place = (first.data_ptr(), first.shape)
+        if not isinstance(opened[0], Weights) and first.numel() and place in tied:
+            averaged[name] = tied[place]
+            continue
+        averaged[name] = tied[place] = _mean(name, first, opened, weights)
+    return averaged
+
+
+def _mean(
+    name: str, first: Tensor, opened: Sequence["Weights | Mapping[str, Tensor]"], weights: Sequence[float]
+) -> Tensor:
+    total = torch.zeros_like(first, dtype=torch.float64) if first.is_floating_point() else None
+    for i, (source, weight) in enumerate(zip(opened, weights, strict=True)):
+        tensor = first if i == 0 else _tensor(source, name)
+        if tensor.shape != first.shape or tensor.dtype != first.dtype:
+            raise UserError(
+                f"models 0 and {i} cannot be averaged: {name} is {first.dtype} {tuple(first.shape)} in one and "
+                f"{tensor.dtype} {tuple(tensor.shape)} in the other"
+            )
+        if total is not None and weight != 0:  # 0 * inf would be NaN
+            total += tensor.double() * weight
+    return first.clone() if total is None else total.to(first.dtype)
+
+
+def load_weights(model: PreTrainedModel, state_dict: Mapping[str, Tensor]) -> None:
+    """Put every tensor of `state_dict` into `model`; what the dict leaves out must be tied to something in it."""
+    missing, unexpected = model.load_state_dict(state_dict, strict=False)
+    own = model.state_dict()
+    given = {own[name].data_ptr() for name in state_dict if name in own}
+    lost = [name for name in missing if own[name].data_ptr() not in given]
+    assert not lost and not unexpected, f"weights do not fit the model: missing {lost}, unexpected {unexpected}"
+
+
+def _names(source: "Weights | Mapping[str, Tensor]") -> list[str]:
+    return source.names() if isinstance(source, Weights) else sorted(source)
+
+
+def _tensor(source: "Weights | Mapping[str, Tensor]", name: str) -> Tensor:
+    return source.tensor(name) if isinstance(source, Weights) else source[name]

@@ -1,0 +1,100 @@
+"""Where a model's files lie: a local directory as it is, a Hub model through its cache. Safetensors only, no remote code."""
+
+import hashlib
+import json
+import logging
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from safetensors import safe_open
+from torch import Tensor
+
+from rlx.core.error import UserError
+
+log = logging.getLogger(__name__)
+# Everything that from_pretrained reads, and no pickled weights.
+PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "*.jinja", "vocab.txt", "merges.txt"]
+
+
+def local_directory(name: str, revision: str | None, key: str) -> Path:
+    """The directory of a local path or of a Hub model's snapshot (downloaded if it is not cached).
+
+    `key` is the setting that gave `name`, for the message. Raises UserError where there is nothing to load.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() or name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        if not path.is_dir():
+            raise UserError(f"{key}={name}: no such directory")
+    else:
+        path = _snapshot(name, revision, key)
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise UserError(f"{key}={name}: holds a LoRA adapter alone; merge it into its base model and save that")
+    if not (path / "config.json").is_file():
+        raise UserError(f"{key}={name}: no config.json in it, so it is no model directory of transformers")
+    if not weight_files(path):
+        raise UserError(
+            f"{key}={name}: no .safetensors files in it; save the model as safetensors (pickles are not loaded)"
+        )
+    return path
+
+
+def _snapshot(name: str, revision: str | None, key: str) -> Path:
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS, ignore_patterns=["*/*"]))
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as ex:
+        raise UserError(
+            f"{key}={name}: not in the Hub cache and the Hub cannot be reached; download it where there is a network "
+            f"(hf download {name}), or give the path of a local directory"
+        ) from ex
+    except (HfHubHTTPError, HFValidationError) as ex:
+        reason = (str(ex).strip().splitlines() or [type(ex).__name__])[0]
+        raise UserError(
+            f"{key}={name}: the Hub does not give it ({reason}); check the name, or log in: hf auth login"
+        ) from ex
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files that hold a model's weights: one, or the shards of the index."""
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        return [directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    single = directory / "model.safetensors"
+    return [single] if single.is_file() else []
+
+
+class Weights:
+    """The tensors of a checkpoint by name, read one at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._files = [safe_open(str(path), framework="pt") for path in weight_files(directory)]
+        self._where = {name: file for file in self._files for name in file.keys()}  # noqa: SIM118 (not a mapping)
+
+    def names(self) -> list[str]:
+        return sorted(self._where)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._where[name].get_slice(name).get_shape())
+
+    def tensor(self, name: str) -> Tensor:
+        return self._where[name].get_tensor(name)
+
+
+def content_hash(directory: Path) -> str:
+    """Of every file that decides what from_pretrained loads; cached for as long as the files do not change."""
+    files = sorted(
+        p
+        for p in directory.iterdir()
+        if p.is_file() and p.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt"}
+    )
+    return _hash_files(tuple((p, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+
+
+@cache
+def _hash_files(files: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, _, _ in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+    return digest.hexdigest()

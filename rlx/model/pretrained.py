@@ -1,0 +1,166 @@
+"""Any causal language model of the Hub or of a local directory, as policy and as trunk of the reward models."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from peft import LoraConfig, TaskType
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from rlx.core.error import UserError
+from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
+from rlx.model.checkpoint import Weights, content_hash, local_directory
+from rlx.model.recipe import Task
+from rlx.model.score_head import HEAD
+from rlx.model.tokens import pad_token_for
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights are never changed on loading, but for the rows that a padding token which had to be added needs."""
+
+    path: str  # Hub id or local directory
+    revision: str | None  # Hub branch, tag or commit
+    reward_path: str | None  # trunk of the reward models; None = the SFT policy's
+    reward_revision: str | None
+    chat_template: str | None  # Jinja file, for policy and reward trunk alike; None = each tokenizer's own
+    dtype: Literal["float32", "bfloat16", "float16"]
+    lora_rank: NonNegativeInt  # 0 = all weights are trained
+    lora_alpha: Positive
+    lora_dropout: NonNegative
+    sft_learning_rate: Positive
+    reward_learning_rate: Positive
+    policy_learning_rate: Positive
+
+    def fingerprint(self) -> object:
+        """Learning rates are left out: they belong to the trainings that use them."""
+        template = Path(self.chat_template).expanduser().read_text() if self.chat_template else None
+        lora = [self.lora_rank, self.lora_alpha, self.lora_dropout] if self.lora_rank else None
+        reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
+        return [_identity(self.path, self.revision), reward, template, self.dtype, lora]
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self._tokenizer(self.path, self.revision, "model.path")
+
+    def reward_tokenizer(self) -> PreTrainedTokenizerBase:
+        if self.reward_path is None:
+            return self.tokenizer()
+        return self._tokenizer(self.reward_path, self.reward_revision, "model.reward_path")
+
+    def shares_tokenizer(self) -> bool:
+        if self.reward_path is None:
+            return True
+        policy, reward = self.tokenizer(), self.reward_tokenizer()
+        special = [(t.bos_token_id, t.eos_token_id, t.pad_token_id) for t in (policy, reward)]
+        return policy.get_vocab() == reward.get_vocab() and special[0] == special[1]
+
+    def policy(self, path: Path | None) -> PreTrainedModel:
+        directory = local_directory(self.path, self.revision, "model.path") if path is None else path
+        model, info = AutoModelForCausalLM.from_pretrained(directory, dtype=self._dtype, output_loading_info=True)
+        if info["missing_keys"]:
+            raise UserError(
+                f"model.path={directory}: {min(info['missing_keys'])} is not in the checkpoint; it is no whole causal LM"
+            )
+        return _fitted(model, self.tokenizer())
+
+    def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
+        directory = policy_path
+        if self.reward_path is not None:
+            directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
+            if HEAD in Weights(directory).names():
+                log.warning(
+                    "model.reward_path=%s: its trained score head is not used; reward models start from a probed one",
+                    directory,
+                )
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        head = getattr(model, "score", None)
+        if not isinstance(head, torch.nn.Linear) or head.bias is not None:
+            raise UserError(
+                f"model.path={directory}: {type(model).__name__} has no linear `score` head; choose a decoder-only model"
+            )
+        if lost := sorted(map(str, set(info["missing_keys"]) - {HEAD})):
+            raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint")
+        torch.nn.init.zeros_(head.weight)
+        return _fitted(model, self.reward_tokenizer())
+
+    def lora(self, task: Task) -> LoraConfig | None:
+        if self.lora_rank == 0:
+            return None
+        return LoraConfig(
+            r=self.lora_rank,
+            lora_alpha=self.lora_alpha,  # pyright: ignore[reportArgumentType]
+            lora_dropout=self.lora_dropout,
+            target_modules="all-linear",
+            task_type=TaskType(task),
+            modules_to_save=["score"] if task == "SEQ_CLS" else None,
+        )
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return getattr(torch, self.dtype)
+
+    def _tokenizer(self, name: str, revision: str | None, key: str) -> PreTrainedTokenizerBase:
+        tokenizer = AutoTokenizer.from_pretrained(local_directory(name, revision, key))
+        tokenizer.name_or_path = name
+        if tokenizer.eos_token_id is None:
+            raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token; without one no completion ends")
+        if self.chat_template:
+            tokenizer.chat_template = _read_template(self.chat_template)
+        if (pad := pad_token_for(tokenizer)) is not None:
+            was = (
+                "no padding token"
+                if tokenizer.pad_token is None
+                else f"padding token = end of sequence ({tokenizer.eos_token})"
+            )
+            new = pad not in tokenizer.get_vocab()
+            log.info("%s=%s has %s; %s %s for padding", key, name, was, "adding" if new else "using", pad)
+            tokenizer.add_special_tokens({"pad_token": pad})
+        return tokenizer
+
+
+def _identity(name: str, revision: str | None) -> object:
+    path = Path(name).expanduser()
+    return content_hash(path) if path.is_dir() else [name, revision or "main"]
+
+
+def _read_template(name: str) -> str:
+    try:
+        return Path(name).expanduser().read_text()
+    except OSError as ex:
+        raise UserError(
+            f"model.chat_template={name}: cannot be read ({ex.strerror}); give the path of a Jinja file"
+        ) from ex
+
+
+def _fitted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The model's special tokens are the tokenizer's, and every token has an embedding."""
+    rows = model.get_input_embeddings().num_embeddings  # pyright: ignore[reportAttributeAccessIssue]
+    if len(tokenizer) > rows:
+        log.info(
+            "%s: embeddings grow from %d to %d rows, the new ones the mean of the old",
+            tokenizer.name_or_path,
+            rows,
+            len(tokenizer),
+        )
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        with torch.no_grad():
+            for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+                if layer is not None:
+                    layer.weight[rows:] = layer.weight[:rows].float().mean(0).to(layer.weight.dtype)  # pyright: ignore
+    for config in (model.config, model.generation_config):
+        if config is not None:
+            config.pad_token_id, config.eos_token_id, config.bos_token_id = (
+                tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)  # fmt: skip
+    return model

@@ -1,0 +1,102 @@
+"""A reward model is a sequence classifier with one label whose `score` head came out of its checkpoint, never out of chance."""
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from rlx.core.error import UserError
+from rlx.model.checkpoint import Weights, local_directory
+
+log = logging.getLogger(__name__)
+HEAD = "score.weight"
+OTHER_HEADS = ("v_head", "value_head", "reward_head", "rm_head", "regression_layer", "classifier", "score.")
+
+
+def load_reward_model(name: str | Path, revision: str | None = None, key: str = "reward model") -> PreTrainedModel:
+    """The trained sequence classifier at `name` (directory or Hub id), frozen, in eval mode and in its own dtype.
+
+    Raises UserError where transformers would go on with a random head: the head is absent, has another name, more than
+    one label, a bias that the architecture ignores, or weights that do not fit.
+    """
+    directory = local_directory(str(name), revision, key)
+    check_score_head(directory, f"{key}={name}")
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        directory, num_labels=1, dtype="auto", output_loading_info=True
+    )
+    if broken := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
+        raise UserError(
+            f"{key}={name}: {', '.join(broken[:3])} would be initialised at random; the checkpoint is not whole"
+        )
+    if unused := sorted(info["unexpected_keys"]):
+        log.warning("%s=%s: %d tensors of the checkpoint are not used: %s ...", key, name, len(unused), unused[0])
+    return model.requires_grad_(False).eval()
+
+
+def check_score_head(directory: Path, shown: str) -> None:
+    """Raise UserError unless the checkpoint holds one finite scalar head that transformers will load."""
+    config = json.loads((directory / "config.json").read_text())
+    num_labels = config.get("num_labels", len(config.get("id2label", {"0": ""})))
+    if num_labels != 1:
+        raise UserError(
+            f"{shown}: num_labels is {num_labels}; a reward model has 1 (train one with TRL's RewardTrainer)"
+        )
+    weights = Weights(directory)
+    names = weights.names()
+    if HEAD not in names:
+        found = [name for name in names if any(part in name for part in OTHER_HEADS)]
+        hint = (
+            f"it has {found[0]}: rename that to {HEAD}"
+            if found
+            else "this is a language model, not a trained reward model"
+        )
+        raise UserError(f"{shown}: the checkpoint has no score head ({HEAD}); {hint}")
+    if "score.bias" in names:
+        raise UserError(
+            f"{shown}: the score head has a bias, which transformers would leave out; fold it away and save again"
+        )
+    shape = weights.shape(HEAD)
+    hidden_size = config.get("hidden_size", shape[-1])
+    if shape != (1, hidden_size):
+        raise UserError(f"{shown}: {HEAD} has shape {shape}; expected (1, {hidden_size})")
+    if not torch.isfinite(weights.tensor(HEAD)).all():
+        raise UserError(f"{shown}: {HEAD} has values that are not finite; its training diverged")
+
+
+def last_hidden(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """The trunk's hidden state at each row's last unmasked token, (B, H)."""
+    hidden = model.base_model(input_ids=ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
+    places = torch.arange(mask_BT.shape[1], device=mask_BT.device)
+    last_B = (places * mask_BT.long()).argmax(-1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), last_B]
+
+
+def score_tokens(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Raw scores (B,) in float32, read at the last *unmasked* token. transformers reads at the last token that is not
+    the padding token, which a policy may have drawn."""
+    head = model.score
+    assert isinstance(head, torch.nn.Module)
+    return head(last_hidden(model, ids_BT, mask_BT)).squeeze(-1).float()
+
+
+def pack(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and bool mask (B, T) of rows of different lengths."""
+    width = max(map(len, rows))
+    ids_BT = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])
+    mask_BT = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows])
+    return ids_BT, mask_BT
+
+
+@torch.no_grad()
+def score_rows(model: PreTrainedModel, rows: list[list[int]], batch_size: int = 64) -> Tensor:
+    """Raw scores (B,) on the CPU of prompt + completion ids. Rows of like length share a batch, to pad little."""
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
+    scores_B = torch.empty(len(rows))
+    for i in range(0, len(rows), batch_size):
+        part = order[i : i + batch_size]
+        ids_BT, mask_BT = pack([rows[j] for j in part], model.config.pad_token_id or 0)
+        scores_B[torch.tensor(part)] = score_tokens(model, ids_BT.to(model.device), mask_BT.to(model.device)).cpu()
+    return scores_B
