@@ -1,0 +1,166 @@
+"""`rlx COMMAND ...`: the first word picks the verb, what follows belongs to it. Nothing heavy is imported before it is needed."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rlx.core.error import UserError
+
+COMPOSED = {
+    "train": "build what is missing, train, measure, report; the same command again goes on or says that it is done",
+    "prepare": "build only the artefacts: SFT policies, preference pairs, reward models",
+    "plan": "what a train would build, how long it takes, how much memory and disk; runs nothing",
+}
+PLAIN = {
+    "evaluate": "measure a finished run again on held-out prompts",
+    "report": "write a run's report.html again",
+    "doctor": "is this machine ready? what is missing, and what to do about it",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    debug = os.environ.get("RLX_DEBUG") == "1"
+    try:
+        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        if debug:
+            raise
+        print(f"rlx: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("rlx: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # rlx train --help | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from rlx.command import usage
+
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage.commands(COMPOSED | PLAIN))
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"rlx {version('rlx')}")
+        return 0
+    if arguments[0] in ("-sc", "--shell_completion"):
+        from rlx.command.completion import complete
+
+        return complete(arguments, list(COMPOSED), list(PLAIN))
+    verb, rest = arguments[0], arguments[1:]
+    if verb in COMPOSED:
+        if (asked := usage.words_of_help(rest)) is not None:
+            words, config_dir = asked
+            whole = usage.verb(verb, COMPOSED[verb], config_dir)
+            print("\n\n".join(usage.group(word, config_dir) for word in words) if words else whole)
+            return 0
+        return _composed(verb, rest)
+    if verb in PLAIN:
+        return _plain(verb, rest)
+    from rlx.command.wording import unknown
+
+    raise UserError(unknown("command", verb, [*COMPOSED, *PLAIN]))
+
+
+def _composed(verb: str, arguments: list[str]) -> int:
+    from rlx.command import training
+    from rlx.command.check import checked
+    from rlx.command.compose import compose
+
+    if verb == "train" and (path := _resolved(arguments)) is not None:
+        return training.train_resolved(path, lambda: _run_of("train"))
+    cells = compose(verb, arguments)
+    if not cells:  # --cfg, --info: Hydra has shown it
+        return 0
+    if verb == "train" and len(cells) > 1:
+        return training.sweep(cells)
+    if verb == "train":
+        return training.train_one(cells[0], lambda: _run_of("train"))
+    configs = [checked(cell.config) for cell in cells]
+    run = _run_of(verb)
+    return max(run(config) for config in configs)
+
+
+def _resolved(arguments: list[str]) -> Path | None:
+    """The config.yaml that `rlx train RUN/config.yaml` or `rlx train RUN` names, or None for a line of overrides."""
+    if len(arguments) != 1 or "=" in arguments[0] or arguments[0].startswith("-"):
+        return None
+    path = Path(arguments[0])
+    if path.is_dir():
+        path /= "config.yaml"
+    return path.absolute() if path.suffix == ".yaml" else None
+
+
+def _plain(verb: str, arguments: list[str]) -> int:
+    parser = _Parser(prog=f"rlx {verb}", description=f"{PLAIN[verb][0].upper()}{PLAIN[verb][1:]}.", allow_abbrev=False)
+    if verb == "doctor":
+        parser.parse_args(arguments)
+        return _run_of("doctor")()
+    parser.add_argument("run", metavar="RUN", help="a run directory, or its name in $RLX_RUNS (else runs/)")
+    if verb == "evaluate":
+        parser.add_argument("--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)")
+    options = vars(parser.parse_args(arguments))
+    run_dir = _existing_run(options.pop("run"))
+    if options.get("num_prompts") is not None and options["num_prompts"] < 1:
+        raise UserError(f"--num-prompts {options['num_prompts']}: must be at least 1")
+    return _run_of(verb)(run_dir, **options)
+
+
+def _existing_run(word: str) -> Path:
+    from rlx.command.wording import nearest
+
+    runs = Path(os.environ.get("RLX_RUNS", "runs"))
+    for path in (Path(word), runs / word):
+        if (path / "config.yaml").is_file():
+            return path.absolute()
+    if Path(word).is_dir():
+        raise UserError(f"{word} is not a run directory: it has no config.yaml")
+    folder = Path(word).parent if "/" in word.rstrip("/") else runs
+    known = [path.name for path in folder.glob("*") if (path / "config.yaml").is_file()] if folder.is_dir() else []
+    raise UserError(f"no run directory {word!r}{nearest(Path(word).name, known)}")
+
+
+def _run_of(verb: str) -> Any:
+    """`rlx.<verb>.run`, whose import may load torch: called once the command is known to be sound."""
+    _log_to_stderr()
+    return importlib.import_module(f"rlx.{verb}").run
+
+
+def _log_to_stderr() -> None:
+    """What our own modules say goes to the terminal above the progress bars, or line by line into a file."""
+    import logging
+
+    from rlx.core.progress import console
+
+    handler: logging.Handler = logging.StreamHandler()
+    if console.is_terminal:
+        from rich.logging import RichHandler
+
+        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("rlx")
+    if not logger.handlers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `{self.prog} --help` tells more")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

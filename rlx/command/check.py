@@ -1,0 +1,157 @@
+"""Is this config one that can run? Every key and value against its class's keywords, before anything is loaded or written."""
+
+import dataclasses
+import json
+import math
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from rlx.command.rules import broken_rule
+from rlx.command.signature import Keyword, Signature, signature
+from rlx.command.wording import nearest
+from rlx.core.error import UserError
+from rlx.core.settings import Settings
+
+GROUPS = ("world", "model", "sft", "reward_model", "reward", "reference", "regularizer", "optimizer", "sampler", "compute", "tracker")
+
+
+def checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` with every number in its annotated type (so that 1 and 1.0 are one content) and absolute directories.
+
+    Raises UserError for an unknown or missing key, an impossible value or an impossible combination.
+    """
+    result = _checked_keywords(config, _signature_of(Settings, also=(*GROUPS, "choices")), "")
+    for group in GROUPS:
+        node = config[group]
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise UserError(f"{group}: a choice needs a `_target_: package.module.Class`")
+        result[group] = _checked_target(node, group)
+    result["choices"] = dict(config["choices"])
+    if (line := broken_rule(result)) is not None:
+        raise UserError(line)
+    for key in ("cache_dir", "runs_dir"):
+        result[key] = str(Path(result[key]).expanduser().absolute())
+    if "/" in (result["name"] or ""):
+        raise UserError(f"name={result['name']}: one word without '/', it names a directory under runs_dir")
+    return result
+
+
+def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:
+    target = node["_target_"]
+    try:
+        found = signature(str(target))
+    except UserError as error:
+        raise UserError(f"{key}.{error}") from None
+    except SyntaxError as error:
+        raise UserError(f"{key}._target_: {error.filename}:{error.lineno} is not Python: {error.msg}") from None
+    keywords = {name: value for name, value in node.items() if name not in ("_target_", "_convert_", "_recursive_")}
+    kept = {name: value for name, value in node.items() if name not in keywords}
+    return kept | _checked_keywords(keywords, found, f"{key}.")
+
+
+def _checked_keywords(values: Mapping[str, Any], found: Signature, prefix: str) -> dict[str, Any]:
+    for name in values:
+        if name not in found.keywords and not found.open:
+            known = [f"{prefix}{keyword}" for keyword in found.keywords]
+            raise UserError(f"no setting called '{prefix}{name}'{nearest(f'{prefix}{name}', known)}")
+    for name, keyword in found.keywords.items():
+        if keyword.required and name not in values:
+            raise UserError(f"{prefix}{name} is missing")
+    return {
+        name: _checked_value(value, found.keywords[name].kind if name in found.keywords else Any, f"{prefix}{name}")
+        for name, value in values.items()
+    }
+
+
+def _checked_value(value: Any, kind: Any, key: str) -> Any:
+    if isinstance(value, Mapping) and "_target_" in value:
+        return _checked_target(value, key)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, Mapping):
+            raise UserError(f"{key}={_shown(value)}: has settings of its own; write {key}.<setting>=value")
+        return _checked_keywords(value, _signature_of(kind), f"{key}.")
+    if isinstance(value, float) and math.isnan(value):
+        raise UserError(f"{key}=nan: not a number")
+    adapter = _adapter(kind)
+    if adapter is None:
+        return value
+    try:
+        # JSON's strict mode: a list may be a tuple and an int a float, but true is no 1 and "1" no number.
+        return _plain(adapter.validate_json(json.dumps(value), strict=True))
+    except ValidationError as error:
+        raise UserError(_worded(error, value, key)) from None
+
+
+@cache
+def _signature_of(settings: type, also: tuple[str, ...] = ()) -> Signature:
+    """The fields of a dataclass of ours that is free of torch, and so may be imported."""
+    own = {name: Keyword(kind, required=True) for name, kind in typing.get_type_hints(settings, include_extras=True).items()}
+    return Signature(own | {name: Keyword(Any, required=True) for name in also}, open=False)
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any] | None:
+    try:
+        return TypeAdapter(kind)
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return None  # a class of the user's own; its constructor will say
+
+
+def _plain(value: Any) -> Any:
+    """As YAML would hold it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _worded(error: ValidationError, value: Any, key: str) -> str:
+    problems = error.errors()
+    place = [part for part in problems[0]["loc"] if isinstance(part, int)]
+    for index in place:
+        value = value[index]
+    key = ".".join([key, *map(str, place)])
+    wanted = list(dict.fromkeys(_wanted(problem) for problem in problems))
+    literals = [str(problem["ctx"]["expected"]) for problem in problems if problem["type"] == "literal_error"]
+    names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
+    near = nearest(value, names) if isinstance(value, str) else ""
+    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}"
+
+
+def _wanted(problem: Any) -> str:
+    limits = problem.get("ctx") or {}
+    match problem["type"]:
+        case "greater_than":
+            return f"more than {limits['gt']:g}"
+        case "greater_than_equal":
+            return f"at least {limits['ge']:g}"
+        case "less_than":
+            return f"less than {limits['lt']:g}"
+        case "less_than_equal":
+            return f"at most {limits['le']:g}"
+        case "float_type" | "float_parsing":
+            return "a number"
+        case "int_type" | "int_from_float" | "int_parsing":
+            return "a whole number"
+        case "bool_type" | "bool_parsing":
+            return "true or false"
+        case "string_type":
+            return "text (quote a number that is a name: '\"7\"')"
+        case "literal_error":
+            return f"{limits['expected']}"
+        case "none_required":
+            return "null"
+        case _:
+            message = str(problem["msg"])
+            return message[0].lower() + message[1:].removeprefix("nput should be ")
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."

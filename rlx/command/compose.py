@@ -1,0 +1,163 @@
+"""The command line becomes cells: one resolved config for each run that it asks for, composed by Hydra, nothing written."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlx.command.wording import of_hydra
+from rlx.core.error import UserError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def conf_dir() -> Path:
+    """In a wheel the configs lie in rlx/conf; in a checkout (pip install -e .) beside the package, in conf/."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it."""
+
+    config: dict[str, Any]
+    overrides: tuple[str, ...]
+
+
+def compose(verb: str, arguments: Sequence[str]) -> list[Cell]:
+    """The cells of `rlx VERB ARGUMENTS...`: one, or one per point of a sweep (-m); none where Hydra only had to show
+    something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
+    import hydra
+
+    parse(arguments)
+    cells: list[Cell] = []
+    errors: list[Exception] = []
+    with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
+        task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(_collector(cells, errors))
+        run_hydra([*arguments, f"hydra.sweep.dir={litter}"] if _sweeps(arguments) else arguments, task)
+    if errors:
+        raise _worded(errors[0], arguments)
+    return cells
+
+
+def _sweeps(arguments: Sequence[str]) -> bool:
+    return any(word in ("-m", "--multirun", "hydra.mode=MULTIRUN") for word in arguments)
+
+
+def _collector(cells: list[Cell], errors: list[Exception]) -> Callable[[Any], None]:
+    """A task for Hydra that only notes what was composed. What is wrong is noted too: Hydra would print it at length."""
+
+    def collect(cfg: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        try:
+            cells.append(_cell(cfg, HydraConfig.get()))
+        except Exception as error:
+            errors.append(error)
+
+    return collect
+
+
+def _cell(cfg: Any, hydra_config: Any) -> Cell:
+    from omegaconf import OmegaConf
+
+    _refuse_unknown_hydra_keys(hydra_config)
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
+    own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
+    return Cell({**{str(key): value for key, value in config.items()}, "choices": own}, tuple(hydra_config.overrides.task))
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """Hydra's flags and overrides; a flag that does not exist is one line instead of a page of usage."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> None:
+        raise UserError(f"{message}; `rlx train --help` lists what there is")
+
+    parser.error = refuse  # pyright: ignore[reportAttributeAccessIssue]
+    return parser.parse_args(list(arguments))
+
+
+def run_hydra(arguments: Sequence[str], task: Callable[[], None]) -> None:
+    """Call a @hydra.main function as if `arguments` had been typed, with its complaints raised as UserError."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of print-and-exit, so that the message is ours
+    try:
+        task()
+    except Exception as error:
+        raise _worded(error, arguments) from error
+    finally:
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _worded(error: Exception, arguments: Sequence[str]) -> Exception:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, UserError) or not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
+        return error
+    worded = of_hydra(error, lambda: known_keys(arguments), groups)
+    worded.__cause__ = error
+    return worded
+
+
+def _refuse_unknown_hydra_keys(hydra_config: Any) -> None:
+    """Hydra's own node takes some unknown keys in silence (its launcher's, sweeper's and logging's)."""
+    from hydra.conf import HydraConf
+
+    from rlx.command.wording import unknown
+
+    known = set(HydraConf.__dataclass_fields__)
+    for key in hydra_config:
+        if key not in known:
+            raise UserError(unknown("Hydra setting", f"hydra.{key}", [f"hydra.{name}" for name in known]))
+    for plugin, keys in {"launcher": {"_target_"}, "sweeper": {"_target_", "max_batch_size", "params"}}.items():
+        node = hydra_config[plugin]
+        if not str(node["_target_"]).startswith("hydra._internal.core_plugins.basic_"):
+            raise UserError(f"hydra/{plugin}: only basic is supported; rlx runs the cells of a sweep itself")
+        for key in node:
+            if key not in keys:
+                raise UserError(unknown("Hydra setting", f"hydra.{plugin}.{key}", [f"hydra.{plugin}.{k}" for k in keys]))
+
+
+def known_keys(arguments: Sequence[str]) -> list[str]:
+    """Every dotted key of the config with the group choices of `arguments`, so that near names can be offered."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import DictConfig
+
+    def walk(node: Any, prefix: str = "") -> Iterator[str]:
+        for key in node:
+            yield f"{prefix}{key}"
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_missing() and not child._is_none():
+                yield from walk(child, f"{prefix}{key}.")
+
+    chosen = [word for word in arguments if word.partition("=")[0] in groups() and "," not in word]
+    for overrides in (chosen, []):
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+                return list(walk(compose("train", overrides=overrides, return_hydra_config=True)))
+        except Exception:  # whatever else is wrong with the line, we only look for near names
+            continue
+    return []
+
+
+def groups(extra: Path | None = None) -> list[str]:
+    """The groups of the config directories; `supervised` fills two slots."""
+    found = {path.name for root in (conf_dir(), extra) if root for path in root.iterdir() if path.is_dir()}
+    slots = {"supervised@sft", "supervised@reward_model"} if "supervised" in found else set()
+    return sorted((found - {"supervised", "hydra"}) | slots)

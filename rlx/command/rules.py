@@ -1,0 +1,116 @@
+"""What no single setting shows: combinations that cannot work, each with the reason. A rule answers None or one line."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Config = Mapping[str, Any]
+ENSEMBLES = ("ensemble_mean", "ensemble_wco", "ensemble_uwo", "warm")
+
+
+def broken_rule(config: Config) -> str | None:
+    """The first combination that cannot work, or None."""
+    return next((line for rule in RULES if (line := rule(config)) is not None), None)
+
+
+def kind(config: Config, group: str) -> str:
+    """The choice behind a preset: "lab" for rlx.world.lab.Lab, whatever the YAML was called."""
+    module = str((config.get(group) or {}).get("_target_", "")).rpartition(".")[0]
+    return module.removeprefix(f"rlx.{group}.")
+
+
+def minibatches_are_equal(config: Config) -> str | None:
+    number, prompts = config["optimizer"].get("num_minibatches"), config["num_prompts"]
+    if number is None or prompts % number == 0:
+        return None
+    return (
+        f"num_prompts={prompts} cannot be split into optimizer.num_minibatches={number} equal minibatches: "
+        f"choose num_prompts={-(-prompts // number) * number}"
+    )
+
+
+def processes_share_prompts(config: Config) -> str | None:
+    processes, prompts = config["compute"].get("num_processes"), config["num_prompts"]
+    share = (processes or 1) * (config["optimizer"].get("num_minibatches") or 1)
+    if processes is None or prompts % share == 0:
+        return None
+    return (
+        f"num_prompts={prompts} cannot be shared by compute.num_processes={processes} in equal minibatches: "
+        f"choose a multiple of {share}"
+    )
+
+
+def several_members_make_an_ensemble(config: Config) -> str | None:
+    choice, members = kind(config, "reward"), config["reward"].get("num_members")
+    if members is None:
+        return None
+    if choice in ENSEMBLES and members < 2:
+        return f"reward.num_members={members}: {choice} combines at least 2 reward models; one alone is reward=single"
+    if choice == "single" and members != 1:
+        return f"reward.num_members={members}: single has 1; several are combined by reward={', '.join(ENSEMBLES)}"
+    return None
+
+
+def several_policies_make_a_soup(config: Config) -> str | None:
+    choice, policies = kind(config, "reference"), config["reference"].get("num_policies")
+    if policies is None:
+        return None
+    if choice == "soup" and policies < 2:
+        return f"reference.num_policies={policies}: a soup averages at least 2 policies; one alone is reference=frozen"
+    if choice == "frozen" and policies != 1:
+        return f"reference.num_policies={policies}: frozen is SFT policy 0 alone; reference=soup averages several"
+    return None
+
+
+def completions_fit(config: Config) -> str | None:
+    drawn, longest = config["sampler"].get("max_new_tokens"), config["world"].get("max_completion_tokens")
+    if drawn is None or longest is None or drawn <= longest:
+        return None
+    return (
+        f"sampler.max_new_tokens={drawn} is more than world.max_completion_tokens={longest}, the longest completion "
+        "that the reward models are trained on"
+    )
+
+
+def the_lab_model_speaks_the_labs_language(config: Config) -> str | None:
+    if kind(config, "model") != "lab" or kind(config, "world") != "preferences":
+        return None
+    return (
+        "model=lab knows the few hundred words of world=lab and cannot read real text: "
+        "choose model=pretrained model.path=<Hub id or directory>"
+    )
+
+
+def labels_say_something(config: Config) -> str | None:
+    noise = config["world"].get("label_noise")
+    if noise is None or noise < 0.5:
+        return None
+    return f"world.label_noise={noise}: at 0.5 labels say nothing and above it they say the opposite; choose less"
+
+
+def an_evaluation_happens(config: Config) -> str | None:
+    interval, steps = config["evaluation"]["interval"], config["num_steps"]
+    if interval <= steps:
+        return None
+    return f"evaluation.interval={interval} is more than num_steps={steps}: nothing would be measured along training"
+
+
+def warmup_is_shorter_than_training(config: Config) -> str | None:
+    optimizer, warmup = config["optimizer"], config["torch_optimizer"]["warmup_steps"]
+    epochs = optimizer.get("num_epochs", 1)
+    steps = config["num_steps"] * epochs * (optimizer.get("num_minibatches") or 1)
+    if warmup == 0 or epochs == 0 or warmup < steps:
+        return None
+    return f"torch_optimizer.warmup_steps={warmup}: the whole training has {steps} steps; the full rate is never reached"
+
+
+RULES: tuple[Callable[[Config], str | None], ...] = (
+    minibatches_are_equal,
+    processes_share_prompts,
+    several_members_make_an_ensemble,
+    several_policies_make_a_soup,
+    the_lab_model_speaks_the_labs_language,
+    completions_fit,
+    labels_say_something,
+    an_evaluation_happens,
+    warmup_is_shorter_than_training,
+)

@@ -1,0 +1,51 @@
+"""What the user reads when something is wrong: one line that names the key, says what it may be, and offers the nearest name."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+
+from rlx.core.error import UserError
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing if no known name is near."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not near:  # reward.lr -> supervised.reward.lr: people remember the last word of a key
+        last = word.rpartition(".")[2]
+        near = difflib.get_close_matches(last, [n.rpartition(".")[2] for n in names], n=1, cutoff=0.75)
+        near = [n for n in names if near and n.rpartition(".")[2] == near[0]][:1]
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """`no KIND called 'word' (did you mean 'x'?); there are: x, y`."""
+    names = sorted(known)
+    return f"no {kind} called {word!r}{nearest(word, names)}; there are: {', '.join(names) or 'none'}"
+
+
+def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Callable[[], Iterable[str]]) -> UserError:
+    """Hydra's or OmegaConf's complaint in one line. `keys` and `groups` list what could have been meant."""
+    text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    options = getattr(error, "options", None)
+    if (missing := getattr(error, "missing_cfg_file", None)) and options:
+        group, _, choice = str(missing).rpartition("/")
+        return UserError(unknown(group, choice, options))
+    if found := re.search(r"Additional config directory '(.*)' not found", text):
+        return UserError(f"no config directory {found[1]!r} (--config-dir)")
+    if found := re.search(r"Key '([^']+)' (?:is )?not in[^\n]*\n\s+full_key: (\S+)", text):
+        return UserError(f"no setting called {found[2]!r}{nearest(found[2], [*keys(), *groups()])}")
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return UserError(f"no setting called {found[1]!r}{nearest(found[1], [*keys(), *groups()])}")
+    if found := re.search(r"Error merging override (\S+)\s*\n(.*)", text):
+        return UserError(f"{found[1]}: {found[2][0].lower()}{found[2][1:]}")
+    if found := re.search(r"(?:Error parsing override|LexerNoViableAltException:) '?([^'\n]*)'?\s*\n?(.*)", text):
+        hint = "settings are written key=value; quote values that hold ( ) { } [ ] , or spaces: 'key=\"a b\"'"
+        return UserError(f"cannot read {found[1]!r}: {hint}")
+    if found := re.search(r"Could not find '([^']*)'", text):
+        group, _, choice = found[1].rpartition("/")
+        known = list(groups())
+        return UserError(unknown("group", group, known) if group not in known else f"no {group} called {choice!r}")
+    if found := re.search(r"Interpolation key '([^']*)' not found(?:[^\n]*\n)*?\s+full_key: (\S+)", text):
+        return UserError(f"{found[2]}: points to ${{{found[1]}}}, which does not exist in this config")
+    return UserError(" ".join(text.split("\n")[0].split()))

@@ -1,0 +1,43 @@
+"""A run directory is named by what is run, so that the same command finds the same directory again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# What does not change the experiment: where things lie, who is told, and on how many processes it runs.
+NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "name", "seed", "choices")
+IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
+
+
+def content(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that decides a run's numbers, its seed apart."""
+    return {key: value for key, value in config.items() if key not in NOT_CONTENT}
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """`<reward>-<reference>-<optimizer>-<regularizer>-<world>-<hash8>-seed<seed>`, or `<name>-seed<seed>`.
+
+    `config` is resolved and checked (a number written 1 and one written 1.0 have become the same), and its `choices`
+    hold the names that the user chose from each group.
+    """
+    if config.get("name"):
+        return f"{config['name']}-seed{config['seed']}"
+    text = json.dumps(content(config), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    choices = [str(config["choices"][group]).replace("/", "_") for group in IN_THE_NAME]
+    return "-".join([*choices, digest, f"seed{config['seed']}"])
+
+
+def differences(old: object, new: object, prefix: str = "") -> list[str]:
+    """Dotted keys whose values differ between two configs, each with both values."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted({*old, *new})
+        dotted = {key: f"{prefix}.{key}" if prefix else str(key) for key in keys}
+        return [line for key in keys for line in differences(old.get(key), new.get(key), dotted[key])]
+    return [] if old == new else [f"{prefix} ({_short(old)} there, {_short(new)} now)"]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,56 @@
+"""The top-level numbers of a run: everything in `conf/train.yaml` that is not the choice of a group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from rlx.core.numbers import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    interval: PositiveInt  # rollouts between two measurements on held-out prompts
+    num_prompts: PositiveInt  # held-out prompts along training
+    final_num_prompts: PositiveInt  # held-out prompts at the end
+
+
+@dataclass(frozen=True)
+class CheckpointSettings:
+    interval: PositiveInt  # rollouts between two checkpoints
+    keep: PositiveInt  # newest checkpoints kept on disk
+
+
+@dataclass(frozen=True)
+class TorchOptimizerSettings:
+    """AdamW on the policy and its critic."""
+
+    learning_rate: Positive
+    adam_beta1: Probability
+    adam_beta2: Probability
+    adam_epsilon: Positive
+    weight_decay: NonNegative
+    max_grad_norm: Positive
+    schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: NonNegativeInt  # steps of the torch optimiser, not rollouts
+
+
+@dataclass(frozen=True)
+class Settings:
+    name: str | None  # names the run directory instead of its content
+    seed: NonNegativeInt  # rollouts and policy training
+    data_seed: NonNegativeInt  # the instance of data, pairs, label noise and members
+    num_steps: PositiveInt  # rollouts
+    num_prompts: PositiveInt  # prompts per rollout, over all processes
+    evaluation: EvaluationSettings
+    checkpoint: CheckpointSettings
+    torch_optimizer: TorchOptimizerSettings
+    cache_dir: str
+    runs_dir: str
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """The top-level numbers of a checked `config`; its groups (world, model, ...) are left aside."""
+    own = {name: config[name] for name in Settings.__dataclass_fields__}
+    return TypeAdapter(Settings).validate_python(own)
