@@ -1,0 +1,80 @@
+"""What the policy does on prompts it never learns from, with sampling seeds that are the same at every measurement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlx.core.evaluation import Evaluation
+from rlx.core.rollout import Rollout
+from rlx.core.seed import seed_of
+from rlx.core.world import Completion, Judge, Prompt
+from rlx.engine.experience import Actors, draw, score
+from rlx.engine.forward import said_by
+from rlx.engine.prompts import EncodedPrompts
+
+
+@dataclass(frozen=True)
+class StartSample:
+    """What the policy wrote before training, and what gold thinks of it."""
+
+    completions: Sequence[Completion]
+    gold_B: np.ndarray
+
+
+class HeldOut:
+    """Measures a policy against the policy that training started from, on the first `num` held-out prompts."""
+
+    def __init__(
+        self, prompts: EncodedPrompts, actors: Actors, start: PreTrainedModel, judge: Judge, tokenizer: PreTrainedTokenizerBase,
+        members: Sequence,
+    ) -> None:
+        self.prompts, self.actors, self.start, self.judge, self.tokenizer = prompts, actors, start, judge, tokenizer
+        self.members = members
+        self._start: StartSample | None = None
+
+    def evaluate(self, policy: PreTrainedModel, num: int) -> Evaluation:
+        """Draw one completion for each of the first `num` prompts and everything that the measurements read of it."""
+        prompts, drawn, completions = self._draw(policy, num)
+        scored, entropy_NGT = score(drawn, policy, self.actors)
+        rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
+        start_logps_BT = said_by(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
+        with torch.no_grad():
+            member_scores_MB = torch.cat([scorer.member_scores(*rows).float() for scorer in self.members])
+        start = self._start_sample()
+        return Evaluation(
+            prompts=prompts,
+            completions=completions,
+            start_completions=start.completions[:num],
+            gold_B=np.asarray(self.judge.score(prompts, completions)),
+            start_gold_B=start.gold_B[:num],
+            gold_factors=self.judge.factors(prompts, completions),
+            proxy_B=scored.scores_NG.squeeze(1).double().numpy(),
+            member_scores_MB=member_scores_MB.double().numpy(),
+            mask_BT=rows[3],
+            logps_BT=scored.logps_NGT.squeeze(1),
+            ref_logps_BT=scored.ref_logps_NGT.squeeze(1),
+            start_logps_BT=start_logps_BT,
+            entropy_BT=entropy_NGT.squeeze(1),
+        )
+
+    def _start_sample(self) -> StartSample:
+        if self._start is None:
+            prompts, _, completions = self._draw(self.start, len(self.prompts.prompts))
+            self._start = StartSample(completions, np.asarray(self.judge.score(prompts, completions)))
+        return self._start
+
+    def _draw(self, policy: PreTrainedModel, num: int) -> tuple[Sequence[Prompt], Rollout, list[Completion]]:
+        prompts, ids_NP, mask_NP = self.prompts.batch(range(min(num, len(self.prompts.prompts))))
+        seeds = [seed_of("held out", prompt.id) for prompt in prompts]
+        drawn = draw(policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
+        texts = self._texts(drawn)
+        return prompts, drawn, texts
+
+    def _texts(self, drawn: Rollout) -> list[Completion]:
+        from rlx.model.tokens import decode_completion
+
+        rows = zip(drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1), drawn.ended_NG.squeeze(1), strict=True)
+        return [Completion(decode_completion(self.tokenizer, ids[mask].tolist()), bool(ended)) for ids, mask, ended in rows]

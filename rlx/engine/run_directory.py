@@ -1,0 +1,91 @@
+"""A run's folder: its state, its rows of numbers and samples, all readable while it runs and whole after a kill."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rlx.core.error import UserError
+
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+
+
+class RunDirectory:
+    """Reads and writes the files of one run. Whole files are replaced atomically; rows are appended and flushed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold the run for this process; leave its state as done, interrupted or failed, with the reason.
+
+        Raises UserError if another process holds it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            pid = self.read("status.json").get("pid")
+            raise UserError(f"{self.path}: process {pid} is at work on this run; wait for it, or end it first") from None
+        started = self.read("status.json").get("started") or _now()
+        status = {"reason": "", "started": started, "ended": None, "pid": os.getpid()}
+        try:
+            self.write("status.json", {"state": "running", **status})
+            yield
+            self.write("status.json", {"state": "done", **status, "ended": _now()})
+        except KeyboardInterrupt:
+            self.write("status.json", {"state": "interrupted", **status, "reason": "interrupted", "ended": _now()})
+            raise
+        except BaseException as ex:
+            reason = f"{type(ex).__name__}: {ex}".strip()
+            self.write("status.json", {"state": "failed", **status, "reason": reason, "ended": _now()})
+            raise
+        finally:
+            lock.release()
+
+    def read(self, name: str) -> dict:
+        """A JSON file's content; {} if it is not there."""
+        path = self.path / name
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+    def write(self, name: str, content: object) -> None:
+        """Replace a JSON file."""
+        part = self.path / f".{name}.part"
+        part.write_text(json.dumps(content, indent=1) + "\n")
+        part.rename(self.path / name)
+
+    def append(self, name: str, rows: Iterable[dict]) -> None:
+        """Add rows to a JSONL file. Numbers that are not finite have no JSON: they are written as null."""
+        with (self.path / name).open("a") as file:
+            file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
+
+    def rows(self, name: str) -> list[dict]:
+        """The rows of a JSONL file; a last line that a kill cut short is passed over, to be written again on resuming."""
+        path = self.path / name
+        if not path.is_file():
+            return []
+        lines = path.read_text().split("\n")
+        whole = lines[:-1]  # what follows the last newline was not finished
+        return [json.loads(line) for line in whole]
+
+    def keep_rows_until(self, step: int) -> None:
+        """Forget rows of steps after `step`, which a resumed run will do again."""
+        for name in (METRICS, SAMPLES):
+            if (self.path / name).is_file():
+                kept = [row for row in self.rows(name) if row["step"] <= step]
+                part = self.path / f".{name}.part"
+                part.write_text("".join(json.dumps(row) + "\n" for row in kept))
+                part.rename(self.path / name)
+
+
+def _finite(row: dict) -> dict:
+    return {k: None if isinstance(v, float) and (v != v or abs(v) == float("inf")) else v for k, v in row.items()}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

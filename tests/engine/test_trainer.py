@@ -1,0 +1,133 @@
+"""The engine on a random policy over 16 tokens and a reward that counts token 5: everything real, in seconds."""
+
+import json
+
+import pytest
+import torch
+from transformers import TrainingArguments
+
+from rlx.core.error import UserError
+from rlx.core.world import Prompt
+from rlx.engine.experience import Actors
+from rlx.engine.prompts import EncodedPrompts, indices_of_step
+from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
+from rlx.model.actor_critic import with_critic
+from rlx.optimizer.ppo import PPO
+from rlx.regularizer.chi2 import Chi2
+from rlx.regularizer.kl import KL
+from rlx.sampler.transformers import Transformers
+
+REGULARIZERS = {
+    "kl": KL(beta=0.01, target=None, horizon=10000),
+    "chi2": Chi2(beta=0.001, root=True, max_log_ratio=10, floor=1e-4, target=None, horizon=10000),
+}
+
+
+class CountsFives:
+    """The share of a completion's tokens that are 5."""
+
+    def __init__(self, broken: bool = False):
+        self.broken = broken
+
+    def member_scores(self, prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT):
+        share = ((ids_BT == 5) & mask_BT).sum(-1) / mask_BT.sum(-1)
+        return share[None] / 0 if self.broken else share[None]
+
+    def aggregate(self, member_scores_MB):
+        return member_scores_MB.mean(0)
+
+
+def trainer(model, folder, rows, steps=4, regularizer="kl", interval=2, critic="shared", micro=1, broken=False, lr=5e-3):
+    ppo = PPO(
+        num_samples=2, num_epochs=2, num_minibatches=2, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2, value_coefficient=0.1,
+        entropy_coefficient=0.0, critic=critic, whiten_rewards=False, reward_clip=None, missing_eos_penalty=0.0,
+    )
+    torch.manual_seed(0)
+    reference = with_critic(type(model)(model.config), "none")
+    reference.load_state_dict(model.state_dict())
+    prompts = EncodedPrompts([Prompt(str(i), str(i)) for i in range(20)], [[2 + i % 10] * (1 + i % 3) for i in range(20)], 0, 0)
+    args = TrainingArguments(
+        output_dir=str(folder), num_train_epochs=steps, learning_rate=lr, per_device_train_batch_size=1, use_cpu=True, report_to=[],
+        logging_strategy="no", save_strategy="no", eval_strategy="no", disable_tqdm=True, remove_unused_columns=False,
+        ignore_data_skip=True, gradient_accumulation_steps=micro, max_grad_norm=1.0, lr_scheduler_type="linear",
+    )
+    actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), rows=64)
+    plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
+
+    def keep(step, row, scored):
+        rows.append((step, {k: v for k, v in row.items() if not k.startswith("time/")}))
+
+    return OnPolicyTrainer(with_critic(model, critic), args, ppo, REGULARIZERS[regularizer], actors, prompts, plan, keep)
+
+
+@pytest.mark.parametrize("regularizer", ["kl", "chi2"])
+def test_ppo_learns_to_write_what_is_rewarded(tiny_llama, tmp_path, regularizer):
+    rows = []
+    trainer(tiny_llama, tmp_path, rows, steps=25, regularizer=regularizer, interval=100).train()
+    assert rows[0][1]["objective/kl"] == pytest.approx(0, abs=1e-5)
+    assert rows[0][1]["objective/scores"] < 0.15 and rows[-1][1]["objective/scores"] > 0.35
+    assert [step for step, _ in rows] == list(range(1, 26))
+
+
+def test_the_same_seed_gives_the_same_numbers_bit_for_bit(tiny_llama, tmp_path):
+    start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
+    first, second = [], []
+    trainer(tiny_llama, tmp_path / "a", first).train()
+    again = type(tiny_llama).__mro__[2](tiny_llama.config)
+    again.load_state_dict(start)
+    torch.manual_seed(123)
+    trainer(again, tmp_path / "b", second).train()
+    assert first == second
+
+
+def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, tmp_path):
+    start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
+    whole, resumed = [], []
+    trainer(tiny_llama, tmp_path / "whole", whole, steps=6).train()
+    path, step, beta = latest_checkpoint(tmp_path / "whole")
+    assert (step, beta) == (4, 0.01)
+    again = type(tiny_llama).__mro__[2](tiny_llama.config)
+    again.load_state_dict(start)
+    continued = trainer(again, tmp_path / "whole", resumed, steps=6)
+    continued.train(resume_from_checkpoint=str(path))
+    assert resumed == whole[4:]
+    for name, x in tiny_llama.state_dict().items():
+        assert torch.equal(x, again.state_dict()[name]), name
+
+
+def test_a_checkpoint_without_its_mark_is_passed_over(tmp_path):
+    for updates, whole in ((8, True), (16, False)):
+        (tmp_path / f"checkpoint-{updates}").mkdir()
+        if whole:
+            (tmp_path / f"checkpoint-{updates}" / "step.json").write_text(json.dumps({"step": updates // 4, "beta": 0.1}))
+    path, step, beta = latest_checkpoint(tmp_path)
+    assert (path.name, step, beta) == ("checkpoint-8", 2, 0.1)
+    assert latest_checkpoint(tmp_path / "none") is None
+
+
+def test_micro_batches_change_no_number_beyond_rounding(tiny_llama, tmp_path):
+    start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
+    one, two = [], []
+    trainer(tiny_llama, tmp_path / "a", one).train()
+    again = type(tiny_llama).__mro__[2](tiny_llama.config)
+    again.load_state_dict(start)
+    trainer(again, tmp_path / "b", two, micro=2).train()
+    for (_, a), (_, b) in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+
+
+def test_a_score_that_is_not_a_number_ends_the_run_with_the_prompt_named(tiny_llama, tmp_path):
+    with pytest.raises(UserError, match=r"reward: member 0 gave (nan|inf) for prompt '\d+'"):
+        trainer(tiny_llama, tmp_path, [], broken=True).train()
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_with_the_learning_rate_named(tiny_llama, tmp_path):
+    with pytest.raises(UserError, match=r"the loss became .* at step \d; lower torch_optimizer.learning_rate"):
+        trainer(tiny_llama, tmp_path, [], lr=1e18).train()
+
+
+def test_prompts_of_a_pass_come_once_each_and_every_pass_in_another_order():
+    seen = [i for step in range(5) for i in indices_of_step(step, 8, 20, seed=3)]
+    assert sorted(seen[:20]) == list(range(20)) == sorted(seen[20:40])
+    assert seen[:20] != seen[20:40]
+    assert seen != [i for step in range(5) for i in indices_of_step(step, 8, 20, seed=4)]
