@@ -1,0 +1,215 @@
+"""Bring your own data: preference pairs from a file or the Hub, split by prompt; gold learns from pairs of its own."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal
+
+from rlx.core.error import UserError
+from rlx.core.numbers import Fraction, PositiveInt
+from rlx.core.world import Demonstration, Judge, Messages, Pair, Prompt, Split
+from rlx.world.bad_record import OnBadRecord
+from rlx.world.conversation import Preference
+from rlx.world.preference_data import Columns, PreferenceData, PromptForm, read_data
+from rlx.world.preference_file import KINDS, Source
+from rlx.world.split import point, prompt_id, prompt_key, share_of
+
+SHARES = ("heldout", "gold", "demonstration", "pair")
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The world of one's own preference data. Nothing is read before it is asked for; everything is read once.
+
+    Every method that needs the data raises UserError (file, line and field in one line) for data it cannot use.
+    """
+
+    path: str | None
+    subset: str | None
+    split: str
+    revision: str | None
+    prompt_column: str | None
+    chosen_column: str
+    rejected_column: str
+    turn_marker: str | None
+    prompt_template: str | None
+    as_chat: bool
+    heldout_path: str | None
+    heldout_split: str
+    heldout_share: Fraction
+    gold: str | None
+    gold_share: Fraction
+    demonstrations_path: str | None
+    demonstrations_split: str
+    demonstration_share: Fraction | None
+    label_noise: Fraction
+    max_prompt_tokens: PositiveInt
+    max_completion_tokens: PositiveInt
+    max_pairs: PositiveInt | None
+    max_gold_pairs: PositiveInt | None
+    max_demonstrations: PositiveInt | None
+    min_pairs: PositiveInt
+    min_heldout_prompts: PositiveInt
+    on_bad_record: OnBadRecord
+    duplicate_pairs: Literal["leave_out", "keep"]
+
+    def __post_init__(self) -> None:
+        if (total := sum(size for _, size in self._shares())) >= 1:
+            raise UserError(
+                "world.heldout_share + world.gold_share + world.demonstration_share must leave something for "
+                f"the proxies: they sum to {total:g}, make them less than 1"
+            )
+        if self.prompt_template is not None and self.prompt_template.count("{prompt}") != 1:
+            raise UserError(f"world.prompt_template={self.prompt_template!r} must have {{prompt}} exactly once")
+
+    def _shares(self) -> list[tuple[str, float]]:
+        # The held-out share comes first, so that the same prompts are held out whatever the other shares are.
+        return [
+            ("heldout", 0.0 if self.heldout_path else self.heldout_share),
+            ("gold", 0.0 if self.gold else self.gold_share),
+            ("demonstration", 0.0 if self.demonstrations_path else self.demonstration_share or 0.0),
+        ]
+
+    def fingerprint(self) -> object:
+        """The numbers, and the hash of the content of every file in place of its path: moving a file changes nothing.
+        Of `gold` only whether it is given, as that decides who gets its share of the prompts."""
+        paths = (
+            "path",
+            "subset",
+            "split",
+            "revision",
+            "heldout_path",
+            "heldout_split",
+            "demonstrations_path",
+            "demonstrations_split",
+            "gold",
+            "on_bad_record",
+            "min_pairs",
+            "min_heldout_prompts",
+        )
+        numbers = {name: value for name, value in asdict(self).items() if name not in paths}
+        # What is left out decides the data too, and is the same for a file that was mended by leaving it out.
+        return {**numbers, "shares": self._shares(), "data": self._data.hashes, "left_out": self.left_out()}
+
+    def prompts(self, split: Split, data_seed: int) -> list[Prompt]:
+        """Distinct prompts in a random order that does not change. "train" is those of the demonstrations and of the
+        proxies' pairs; the gold model's are in neither split."""
+        shares = ("heldout",) if split == "heldout" else ("demonstration", "pair")
+        found = {key: items[0].prompt for share in shares for key, items in self._divided(data_seed)[share].items()}
+        if split == "heldout":
+            self._demand(len(found), "held-out prompts", "min_heldout_prompts", "heldout_share", "larger")
+        return [_prompt(found[key]) for key in sorted(found, key=lambda key: point("prompt", data_seed, key))]
+
+    def demonstrations(self, data_seed: int) -> list[Demonstration]:
+        """Distinct (prompt, completion) to imitate, in a random order that does not change: of a file of their own, or
+        what was chosen on the prompts set aside for them (`demonstration_share` null: on the proxies' prompts).
+        None has a held-out or a gold prompt."""
+        divided = self._divided(data_seed)
+        if self.demonstrations_path:
+            taken = divided["heldout"].keys() | divided["gold"].keys()
+            given = [(prompt, text) for prompt, text in self._data.demonstrations if prompt_key(prompt) not in taken]
+        else:
+            share = divided["pair" if self.demonstration_share is None else "demonstration"]
+            given = [(item.prompt, item.chosen) for items in share.values() for item in items]
+        if not given:
+            raise UserError(
+                "no demonstrations are left to train the SFT policy on; make world.demonstration_share larger"
+            )
+        order = sorted(dict.fromkeys(given), key=lambda d: point("demonstration", data_seed, prompt_id(d[0]), d[1]))
+        return [Demonstration(_prompt(prompt), text) for prompt, text in order[: self.max_demonstrations]]
+
+    def pairs(self, data_seed: int) -> list[Pair] | None:
+        """The proxies' training pairs, clean (label noise comes later), in a random order that does not change, so that
+        the pairs of a smaller `max_pairs` are among those of a larger one."""
+        pairs = _pairs(self._divided(data_seed)["pair"], data_seed)
+        self._demand(len(pairs), "pairs for the proxies", "min_pairs", "gold_share", "smaller")
+        return pairs[: self.max_pairs]
+
+    def heldout_pairs(self, data_seed: int) -> list[Pair]:
+        """Clean pairs on the held-out prompts, to measure a reward model's accuracy with."""
+        return _pairs(self._divided(data_seed)["heldout"], data_seed)
+
+    def gold_pairs(self, data_seed: int) -> list[Pair] | None:
+        """Pairs on prompts that neither proxies nor demonstrations have; None if `gold` is a given checkpoint."""
+        if self.gold:
+            return None
+        pairs = _pairs(self._divided(data_seed)["gold"], data_seed)
+        self._demand(len(pairs), "pairs for the gold model", "min_pairs", "gold_share", "larger")
+        return pairs[: self.max_gold_pairs]
+
+    def judge(self) -> Judge | None:
+        """None: gold is a reward model, trained on `gold_pairs` or given by `gold`."""
+        return None
+
+    def left_out(self) -> dict[str, int]:
+        """Reason -> number of records that were not used, whatever the data seed."""
+        return dict(self._data.left_out)
+
+    def counts(self, data_seed: int) -> dict[str, int]:
+        """What was found and how it was divided, for reports."""
+        divided = self._divided(data_seed)
+        prompts = {f"{share} prompts": len(divided[share]) for share in SHARES}
+        pairs = {f"{share} pairs": sum(map(len, divided[share].values())) for share in SHARES}
+        counts = {**self._data.counts, **prompts, **pairs}
+        if self.demonstrations_path:
+            taken = divided["heldout"].keys() | divided["gold"].keys()
+            counts["demonstrations on held-out or gold prompts, left out"] = sum(
+                prompt_key(prompt) in taken for prompt, _ in self._data.demonstrations
+            )
+        return counts
+
+    def _demand(self, found: int, what: str, minimum: str, share: str, change: str) -> None:
+        if found < (wanted := getattr(self, minimum)):
+            left_out = sum(self._data.left_out.values())
+            raise UserError(
+                f"{self.path}: only {found} {what} of {self._data.counts['data records']} records ({left_out} left "
+                f"out), fewer than world.{minimum}={wanted}; bring more data or make world.{share} {change}"
+            )
+
+    def _divided(self, data_seed: int) -> dict[str, dict[str, list[Preference]]]:
+        """Share -> prompt key -> the pairs of this prompt, in the order of the file."""
+        if data_seed not in self._divisions:
+            divided: dict[str, dict[str, list[Preference]]] = {share: {} for share in SHARES}
+            for item in self._data.heldout:
+                divided["heldout"].setdefault(prompt_key(item.prompt), []).append(item)
+            for item in self._data.preferences:
+                key = prompt_key(item.prompt)
+                share = share_of(point("split", data_seed, key), self._shares(), "pair")
+                divided[share].setdefault(key, []).append(item)
+            self._divisions[data_seed] = divided
+        return self._divisions[data_seed]
+
+    @cached_property
+    def _divisions(self) -> dict[int, dict[str, dict[str, list[Preference]]]]:
+        return {}
+
+    @cached_property
+    def _data(self) -> PreferenceData:
+        if self.path is None:
+            raise UserError(f"world.path is not set: give {KINDS}")
+        source = Source(self.path, self.subset, self.split, self.revision)
+        return read_data(
+            source,
+            self._other(self.heldout_path, self.heldout_split),
+            self._other(self.demonstrations_path, self.demonstrations_split),
+            Columns(self.prompt_column, self.chosen_column, self.rejected_column),
+            self.turn_marker,
+            PromptForm(self.prompt_template, self.as_chat),
+            refuse_bad=self.on_bad_record == "refuse",
+            keep_duplicates=self.duplicate_pairs == "keep",
+        )
+
+    def _other(self, path: str | None, split: str) -> Source | None:
+        if path is None:
+            return None
+        # Another split of the same dataset is taken at the same revision; another dataset has its own newest.
+        return Source(path, self.subset, split, self.revision) if path == self.path else Source(path, None, split, None)
+
+
+def _prompt(text: str | Messages) -> Prompt:
+    return Prompt(prompt_id(text), text)
+
+
+def _pairs(groups: dict[str, list[Preference]], data_seed: int) -> list[Pair]:
+    items = [item for group in groups.values() for item in group]
+    items.sort(key=lambda p: point("pair", data_seed, prompt_id(p.prompt), p.chosen, p.rejected))
+    return [Pair(_prompt(p.prompt), p.chosen, p.rejected) for p in items]
