@@ -81,7 +81,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"))
-    cells = compose(verb, arguments)
+    cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
     if verb == "train" and len(cells) > 1:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.command.wording import of_hydra
+from rlx.command.wording import nearest, of_hydra
 from rlx.core.error import UserError
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -28,12 +28,14 @@ class Cell:
     overrides: tuple[str, ...]
 
 
-def compose(verb: str, arguments: Sequence[str]) -> list[Cell]:
-    """The cells of `rlx VERB ARGUMENTS...`: one, or one per point of a sweep (-m); none where Hydra only had to show
+def compose(arguments: Sequence[str]) -> list[Cell]:
+    """The cells that `arguments` ask for: one, or one per point of a sweep (-m); none where Hydra only had to show
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
     import hydra
 
-    parse(arguments)
+    for word in parse(arguments).overrides:
+        if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
+            raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
     cells: list[Cell] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
@@ -108,7 +110,8 @@ def _worded(error: Exception, arguments: Sequence[str]) -> Exception:
 
     if isinstance(error, UserError) or not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
         return error
-    worded = of_hydra(error, lambda: known_keys(arguments), groups)
+    extra = parse(arguments).config_dir
+    worded = of_hydra(error, lambda: known_keys(arguments), lambda: groups(Path(extra) if extra else None))
     worded.__cause__ = error
     return worded
 
@@ -117,19 +120,17 @@ def _refuse_unknown_hydra_keys(hydra_config: Any) -> None:
     """Hydra's own node takes some unknown keys in silence (its launcher's, sweeper's and logging's)."""
     from hydra.conf import HydraConf
 
-    from rlx.command.wording import unknown
-
-    known = set(HydraConf.__dataclass_fields__)
+    known = {*HydraConf.__dataclass_fields__, "env"}
     for key in hydra_config:
         if key not in known:
-            raise UserError(unknown("Hydra setting", f"hydra.{key}", [f"hydra.{name}" for name in known]))
+            raise UserError(f"no setting called 'hydra.{key}'{nearest(f'hydra.{key}', [f'hydra.{k}' for k in known])}")
     for plugin, keys in {"launcher": {"_target_"}, "sweeper": {"_target_", "max_batch_size", "params"}}.items():
         node = hydra_config[plugin]
         if not str(node["_target_"]).startswith("hydra._internal.core_plugins.basic_"):
             raise UserError(f"hydra/{plugin}: only basic is supported; rlx runs the cells of a sweep itself")
         for key in node:
             if key not in keys:
-                raise UserError(unknown("Hydra setting", f"hydra.{plugin}.{key}", [f"hydra.{plugin}.{k}" for k in keys]))
+                raise UserError(f"no setting called 'hydra.{plugin}.{key}'; there are: {', '.join(sorted(keys))}")
 
 
 def known_keys(arguments: Sequence[str]) -> list[str]:
@@ -145,8 +146,11 @@ def known_keys(arguments: Sequence[str]) -> list[str]:
             if isinstance(child, DictConfig) and not child._is_missing() and not child._is_none():
                 yield from walk(child, f"{prefix}{key}.")
 
-    chosen = [word for word in arguments if word.partition("=")[0] in groups() and "," not in word]
-    for overrides in (chosen, []):
+    extra = parse(arguments).config_dir
+    known = groups(Path(extra) if extra else None)
+    search = [f"hydra.searchpath=['file://{Path(extra).absolute()}']"] if extra else []
+    chosen = [word for word in arguments if word.partition("=")[0] in known and "," not in word]
+    for overrides in ([*search, *chosen], search):
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(conf_dir()), version_base="1.3"):

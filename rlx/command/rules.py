@@ -80,6 +80,14 @@ def the_lab_model_speaks_the_labs_language(config: Config) -> str | None:
     )
 
 
+def slots_hold_their_own(config: Config) -> str | None:
+    """supervised@sft=reward_model would compose: the slots draw from one folder."""
+    for slot, other in (("sft", "reward_model"), ("reward_model", "sft")):
+        if config["choices"].get(slot) == other:
+            return f"supervised@{slot}={other}: {other} belongs into the slot supervised@{other}"
+    return None
+
+
 def labels_say_something(config: Config) -> str | None:
     noise = config["world"].get("label_noise")
     if noise is None or noise < 0.5:
@@ -110,6 +118,7 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     several_policies_make_a_soup,
     the_lab_model_speaks_the_labs_language,
     completions_fit,
+    slots_hold_their_own,
     labels_say_something,
     an_evaluation_happens,
     warmup_is_shorter_than_training,

@@ -88,11 +88,15 @@ def note_failure(run_dir: Path, reason: str) -> None:
     try:
         status = json.loads((run_dir / "status.json").read_text())
     except (OSError, ValueError):
-        status = {"started": time.time()}
+        status = {"started": _now()}
     if status.get("state") in ("failed", "interrupted", "done"):
         return
-    status |= {"state": "failed", "reason": reason, "ended": time.time(), "pid": os.getpid()}
+    status |= {"state": "failed", "reason": reason, "ended": _now(), "pid": os.getpid()}
     write_atomically(run_dir / "status.json", json.dumps(status, indent=1))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -9,10 +9,11 @@ from rlx.core.error import UserError
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
-    names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if not near:  # reward.lr -> supervised.reward.lr: people remember the last word of a key
-        last = word.rpartition(".")[2]
+    names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]
+    last = word.rpartition(".")[2]
+    near = [name for name in names if "." in name and name.rpartition(".")[2] == last][:1]  # optimizer.beta: which beta?
+    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not near:  # people remember the last word of a key
         near = difflib.get_close_matches(last, [n.rpartition(".")[2] for n in names], n=1, cutoff=0.75)
         near = [n for n in names if near and n.rpartition(".")[2] == near[0]][:1]
     return f" (did you mean {near[0]!r}?)" if near else ""
@@ -26,7 +27,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> str:
 
 def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Callable[[], Iterable[str]]) -> UserError:
     """Hydra's or OmegaConf's complaint in one line. `keys` and `groups` list what could have been meant."""
-    text = "\n".join(str(e) for e in (error, error.__cause__) if e is not None)
+    text = "\n".join(_chain(error))
     options = getattr(error, "options", None)
     if (missing := getattr(error, "missing_cfg_file", None)) and options:
         group, _, choice = str(missing).rpartition("/")
@@ -39,13 +40,28 @@ def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Ca
         return UserError(f"no setting called {found[1]!r}{nearest(found[1], [*keys(), *groups()])}")
     if found := re.search(r"Error merging override (\S+)\s*\n(.*)", text):
         return UserError(f"{found[1]}: {found[2][0].lower()}{found[2][1:]}")
-    if found := re.search(r"(?:Error parsing override|LexerNoViableAltException:) '?([^'\n]*)'?\s*\n?(.*)", text):
-        hint = "settings are written key=value; quote values that hold ( ) { } [ ] , or spaces: 'key=\"a b\"'"
-        return UserError(f"cannot read {found[1]!r}: {hint}")
+    if found := re.search(r"Ambiguous value for argument '(.*)'", text):
+        return UserError(f"{found[1]}: several values make a sweep, which needs -m; quote a text that holds a comma")
+    if (override := getattr(error, "override", None)) is not None:
+        hint = "settings are written key=value; quote a value that holds ( ) { } [ ] = , or spaces: key='\"a=b\"'"
+        return UserError(f"cannot read {override!r}: {hint}")
     if found := re.search(r"Could not find '([^']*)'", text):
         group, _, choice = found[1].rpartition("/")
         known = list(groups())
         return UserError(unknown("group", group, known) if group not in known else f"no {group} called {choice!r}")
     if found := re.search(r"Interpolation key '([^']*)' not found(?:[^\n]*\n)*?\s+full_key: (\S+)", text):
         return UserError(f"{found[2]}: points to ${{{found[1]}}}, which does not exist in this config")
-    return UserError(" ".join(text.split("\n")[0].split()))
+    if found := re.search(r"Missing mandatory value(?:[^\n]*\n)+?\s*full_key: (\S+)", text):
+        return UserError(f"{found[1]} has no default: say {found[1]}=...")
+    if found := re.search(r"in \"([^\"]+)\", line (\d+)", text):
+        return UserError(f"{found[1]}:{found[2]} is not YAML: {text.strip().splitlines()[0]}")
+    return UserError(" ".join(text.strip().split("\n")[0].split()) or type(error).__name__)
+
+
+def _chain(error: BaseException | None) -> list[str]:
+    """What the error and those that caused it say."""
+    said = []
+    while error is not None:
+        said.append(str(error))
+        error = error.__cause__ or error.__context__
+    return [line for line in said if line]
