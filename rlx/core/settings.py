@@ -14,6 +14,7 @@ class EvaluationSettings:
     interval: PositiveInt  # rollouts between two measurements on held-out prompts
     num_prompts: PositiveInt  # held-out prompts along training
     final_num_prompts: PositiveInt  # held-out prompts at the end
+    num_samples: PositiveInt  # of the prompts along training, those whose completions are kept for people to read
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
+from rlx.core.scorer import Scorer
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt
 from rlx.engine.experience import Actors, draw, score
 from rlx.engine.forward import said_by
 from rlx.engine.prompts import EncodedPrompts
+from rlx.model.tokens import decode_completion
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,15 @@ class HeldOut:
     """Measures a policy against the policy that training started from, on the first `num` held-out prompts."""
 
     def __init__(
-        self, prompts: EncodedPrompts, actors: Actors, start: PreTrainedModel, judge: Judge, tokenizer: PreTrainedTokenizerBase,
-        members: Sequence,
+        self,
+        prompts: EncodedPrompts,
+        actors: Actors,
+        start: PreTrainedModel,
+        judge: Judge,
+        tokenizer: PreTrainedTokenizerBase,
+        members: Sequence[Scorer],
     ) -> None:
+        """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree."""
         self.prompts, self.actors, self.start, self.judge, self.tokenizer = prompts, actors, start, judge, tokenizer
         self.members = members
         self._start: StartSample | None = None
@@ -74,7 +82,23 @@ class HeldOut:
         return prompts, drawn, texts
 
     def _texts(self, drawn: Rollout) -> list[Completion]:
-        from rlx.model.tokens import decode_completion
-
         rows = zip(drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1), drawn.ended_NG.squeeze(1), strict=True)
         return [Completion(decode_completion(self.tokenizer, ids[mask].tolist()), bool(ended)) for ids, mask, ended in rows]
+
+
+def sample_rows(step: int, evaluation: Evaluation, num: int) -> list[dict]:
+    """The first `num` prompts with what the policy wrote and what was thought of it, for people to read."""
+    return [
+        {
+            "step": step,
+            "prompt_id": prompt.id,
+            "prompt": prompt.text if isinstance(prompt.text, str) else [list(message) for message in prompt.text],
+            "completion": evaluation.completions[i].text,
+            "ended": evaluation.completions[i].ended,
+            "proxy": float(evaluation.proxy_B[i]),
+            "gold": float(evaluation.gold_B[i]),
+            "factors": evaluation.gold_factors[i],
+            "member_scores": evaluation.member_scores_MB[:, i].tolist(),
+        }
+        for i, prompt in enumerate(evaluation.prompts[:num])
+    ]

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
+from rlx.core.error import UserError
 from rlx.core.seed import seed_of
 from rlx.core.world import Prompt
+from rlx.model.tokens import encode_prompt
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,17 @@ class EncodedPrompts:
         ids_NP = torch.tensor([[self.pad_id] * (width - len(row)) + list(row) for row in rows])
         mask_NP = torch.tensor([[False] * (width - len(row)) + [True] * len(row) for row in rows])
         return [self.prompts[i] for i in indices], ids_NP, mask_NP
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], max_tokens: int) -> EncodedPrompts:
+    """`prompts` in token ids, those longer than `max_tokens` left out and counted. Raises UserError if none is left."""
+    rows = [(prompt, encode_prompt(tokenizer, prompt.text)) for prompt in prompts]
+    kept = [(prompt, ids) for prompt, ids in rows if len(ids) <= max_tokens]
+    if not kept:
+        raise UserError(f"none of {len(rows)} prompts has at most world.max_prompt_tokens={max_tokens} tokens: raise it")
+    pad = tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    return EncodedPrompts([prompt for prompt, _ in kept], [ids for _, ids in kept], pad, len(rows) - len(kept))
 
 
 def indices_of_step(step: int, num_prompts: int, total: int, seed: int) -> list[int]:
