@@ -1,0 +1,90 @@
+"""The lab's own model: a Llama of 139 thousand parameters, shipped pre-trained, checked by hash before every use."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import LoraConfig
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rlx.core.error import UserError
+from rlx.core.numbers import Positive
+from rlx.model.pretrained import Pretrained
+from rlx.model.recipe import Task
+
+BASE = Path(__file__).parent / "lab_base"
+# What scripts/pretrain_lab_base.py wrote, and prints at its end.
+SHA256 = {
+    "config.json": "384b16fb21bed7c9cc944d80d4e2a120e7066b965cab6e8fb383dbeba1e82c4a",
+    "generation_config.json": "bbdce785aaaee470d7ad20f98732d51b703929c9f3626cc432dd0e8c4a37d703",
+    "model.safetensors": "c1c7e3b36377cd13bdb2dbb7ea39ad12df14ba9b392a15a2dee7080fa1869430",
+    "tokenizer.json": "87b00f42eaafda593a9274d1fcc6efcf15a7b94db597c1e0e4abae8656c9872f",
+    "tokenizer_config.json": "b1e40b102527cbed779819eab0d7e056f271e172c5fda6d0eb5b83137a3d80bf",
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Base, tokenizer and learning rates for `world=lab` (an rlx.model.recipe.Model). All weights are trained."""
+
+    sft_learning_rate: Positive
+    reward_learning_rate: Positive
+    policy_learning_rate: Positive
+
+    def fingerprint(self) -> object:
+        """The base's hashes."""
+        return SHA256
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """One token a word; <pad>, <eos> and <unk>, no beginning of sequence. Raises UserError for a changed base."""
+        return self._base().tokenizer()
+
+    def reward_tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.tokenizer()
+
+    def shares_tokenizer(self) -> bool:
+        return True
+
+    def policy(self, path: Path | None) -> PreTrainedModel:
+        """The causal language model saved at `path`; the shipped base if None. Raises UserError for a changed base."""
+        return self._base().policy(path)
+
+    def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
+        """A sequence classifier with one label and a score head of zeros, on the trunk saved at `policy_path`."""
+        return self._base().reward_trunk(policy_path)
+
+    def lora(self, task: Task) -> LoraConfig | None:
+        """None: all weights are trained."""
+        return None
+
+    def _base(self) -> Pretrained:
+        verify(BASE)
+        return Pretrained(
+            path=str(BASE),
+            revision=None,
+            reward_path=None,
+            reward_revision=None,
+            chat_template=None,
+            dtype="float32",
+            lora_rank=0,
+            lora_alpha=1.0,
+            lora_dropout=0.0,
+            sft_learning_rate=self.sft_learning_rate,
+            reward_learning_rate=self.reward_learning_rate,
+            policy_learning_rate=self.policy_learning_rate,
+        )
+
+
+def verify(directory: Path) -> None:
+    """Raise UserError, naming the file, unless `directory` holds the base as it was shipped."""
+    for name, wanted in SHA256.items():
+        path = directory / name
+        try:
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as ex:
+            raise UserError(f"model=lab: {path} cannot be read ({ex.strerror}); install rlx again") from ex
+        if found != wanted:
+            raise UserError(
+                f"model=lab: {path} is not the file that was shipped (sha256 {found[:12]}..., not {wanted[:12]}...); "
+                "install rlx again, or restore it from git"
+            )
