@@ -1,0 +1,118 @@
+"""How long a run will take: from the nearest finished run on this machine, or else from a stated rule."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LIKE = ("world", "model", "optimizer", "reward", "reference", "compute")  # most alike first decides which run is nearest
+# Stages of a run's costs that grow with its length; the others build artefacts.
+POLICY_STAGES = {"train": "rollouts", "evaluate": "evaluations"}
+UPDATE_OVERHEAD, TOKEN_OVERHEAD = 0.03, 0.0015  # s per update and per drawn token of a batch, whatever the model's size
+EFFICIENCY = 0.3  # of the machine's matrix-product rate that small batches reach
+
+
+@dataclass(frozen=True)
+class PastRun:
+    name: str
+    config: dict[str, Any]
+    costs: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Duration:
+    seconds: dict[str, float]  # stage -> seconds
+    source: str
+
+
+def completions(config: Mapping[str, Any]) -> int:
+    """Completions drawn over the whole training."""
+    return config["num_steps"] * config["num_prompts"] * (config["optimizer"].get("num_samples") or 1)
+
+
+def evaluated(config: Mapping[str, Any]) -> int:
+    """Held-out completions drawn: at the start, at every interval, and at the end."""
+    numbers = config["evaluation"]
+    return (1 + config["num_steps"] // numbers["interval"]) * numbers["num_prompts"] + 2 * numbers["final_num_prompts"]
+
+
+def updates(config: Mapping[str, Any]) -> int:
+    """Steps of the torch optimiser."""
+    optimizer = config["optimizer"]
+    return config["num_steps"] * optimizer.get("num_epochs", 1) * (optimizer.get("num_minibatches") or 1)
+
+
+def past_runs(runs_dir: Path) -> list[PastRun]:
+    """Finished runs whose costs are known."""
+    import yaml
+
+    found = []
+    for path in sorted(runs_dir.glob("*/provenance.json")):
+        try:
+            if json.loads((path.parent / "status.json").read_text()).get("state") != "done":
+                continue
+            costs = json.loads(path.read_text())["costs"]
+            config = yaml.safe_load((path.parent / "config.yaml").read_text())
+        except (OSError, ValueError, KeyError, yaml.YAMLError):
+            continue
+        if isinstance(config, dict) and isinstance(costs, dict):
+            found.append(PastRun(path.parent.name, config, {str(k): float(v) for k, v in costs.items()}))
+    return found
+
+
+def from_past(config: Mapping[str, Any], runs: list[PastRun]) -> Duration | None:
+    """The policy stages of the nearest past run of the same world, model and optimizer, scaled to this one's length."""
+    alike = [run for run in runs if all(_target(run.config, g) == _target(config, g) for g in LIKE[:3])]
+    if not alike:
+        return None
+    near = max(alike, key=lambda run: [run.config.get(g) == config.get(g) for g in LIKE])
+    scale = {
+        "rollouts": completions(config) / max(completions(near.config), 1),
+        "evaluations": evaluated(config) / max(evaluated(near.config), 1),
+    }
+    seconds = {stage: near.costs[stage] * scale[by] for stage, by in POLICY_STAGES.items() if stage in near.costs}
+    return Duration(seconds, f"measured in {near.name}, scaled to this length") if seconds else None
+
+
+def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Duration:
+    """2 floating-point operations per parameter and token forward, 6 to learn from it. Tokens at their upper bound,
+    `flops` per second is what this machine does on matrix products. Good to a factor of about three."""
+    world, optimizer = config["world"], config["optimizer"]
+    new = config["sampler"].get("max_new_tokens") or 64
+    tokens = new + (world.get("max_prompt_tokens") or new)
+    members = config["reward"].get("num_members", 1) if "ensemble" in str(config["reward"]["_target_"]) else 1
+    passes = 2 * (1 + 1 + members) + 6 * optimizer.get("num_epochs", 1)  # draw, reference, members; learn
+    batch = config["sampler"].get("batch_size") or 64
+    learn = completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD
+    learn += config["num_steps"] * -(-completions(config) // config["num_steps"] // batch) * new * TOKEN_OVERHEAD
+    look = evaluated(config) * tokens * parameters * 2 * (3 + members) / (EFFICIENCY * flops)
+    look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
+    return Duration({"train": learn, "evaluate": look}, "a rule of thumb, good to a factor of three; no such run was timed here")
+
+
+def machine_flops() -> float:
+    """fp32 operations per second of a 512 x 512 matrix product on the device that would train; takes a tenth of a second."""
+    import time
+
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    a = torch.ones(512, 512, device=device)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < 0.1:
+        a = (a @ a).clamp_(max=1.0)
+        count += 1
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return count * 2 * 512**3 / (time.perf_counter() - start)
+
+
+def _target(config: Mapping[str, Any], group: str) -> object:
+    return (config.get(group) or {}).get("_target_")
+
+
+def threads() -> int:
+    """CPU threads that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
