@@ -44,14 +44,19 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str | Messages) -> l
 
 
 def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool = True) -> list[int]:
-    """Token ids of a completion, without special tokens, closed by EOS if it ended by itself."""
-    ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    if tokenizer.eos_token_id in ids:
+    """Token ids of a completion, closed by EOS if it ended by itself. What looks like a special token in the text stays
+    text: no policy can write itself an end of sequence that a reward model would take for one."""
+    ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    return [*ids, tokenizer.eos_token_id] if ended else ids
+
+
+def check_completion(tokenizer: PreTrainedTokenizerBase, text: str, where: str) -> None:
+    """Refuse a given completion that brings an end-of-sequence token of its own; `where` names it."""
+    if tokenizer.eos_token and str(tokenizer.eos_token) in text:
         raise UserError(
-            f"a completion has the end-of-sequence token {tokenizer.eos_token!r} as text: {text[-60:]!r}; "
+            f"{where}: a completion has the end-of-sequence token {tokenizer.eos_token!r} as text: {text[-60:]!r}; "
             "take it out, rlx closes completions itself"
         )
-    return [*ids, tokenizer.eos_token_id] if ended else ids
 
 
 def decode_completion(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:

@@ -1,0 +1,20 @@
+"""The SFT policy that training starts from, as it was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from rlx.model.recipe import Model
+
+
+@dataclass(frozen=True)
+class Frozen:
+    @property
+    def num_policies(self) -> int:
+        return 1
+
+    def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
+        """SFT policy 0 in eval mode, without gradients."""
+        return model.policy(policy_paths[0]).requires_grad_(False).eval()

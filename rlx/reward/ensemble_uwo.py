@@ -1,0 +1,38 @@
+"""Uncertainty-weighted optimisation: the mean of the members less a multiple of the variance between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from rlx.core.error import UserError
+from rlx.core.numbers import NonNegative, PositiveInt
+from rlx.core.scorer import Scorer
+from rlx.reward._ensemble import load_ensemble
+
+
+def ensemble_uwo(scores_MB: Tensor, coefficient: float, ddof: int) -> Tensor:
+    """R_uwo = mean_i R_i - coefficient * sum_i (R_i - mean)^2 / (M - ddof), shape (B,).
+
+    Coste et al., arXiv 2310.02743, eq. 5, is ddof 0; the authors' PPO code divides by M - 1 (ddof 1), which penalises
+    M/(M-1) times as much. A coefficient of 0 is the mean.
+    """
+    return scores_MB.mean(0) - coefficient * scores_MB.var(0, correction=ddof)
+
+
+@dataclass(frozen=True)
+class EnsembleUWO:
+    num_members: PositiveInt
+    coefficient: NonNegative
+    ddof: Literal[0, 1]
+
+    def __post_init__(self) -> None:
+        if self.num_members <= self.ddof:
+            raise UserError(f"reward.ddof={self.ddof} with reward.num_members={self.num_members}: no variance; use ddof=0")
+
+    def combine(self, member_paths: Sequence[Path]) -> Scorer:
+        aggregate = partial(ensemble_uwo, coefficient=self.coefficient, ddof=self.ddof)
+        return load_ensemble(member_paths, self.num_members, aggregate)

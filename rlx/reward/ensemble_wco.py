@@ -1,0 +1,24 @@
+"""Worst-case optimisation: a completion is worth what its most sceptical member says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from rlx.core.numbers import PositiveInt
+from rlx.core.scorer import Scorer
+from rlx.reward._ensemble import load_ensemble
+
+
+def ensemble_wco(scores_MB: Tensor) -> Tensor:
+    """R_wco = min_i R_i, shape (B,) (Coste et al., arXiv 2310.02743, eq. 4). Needs the members on one scale."""
+    return scores_MB.amin(0)
+
+
+@dataclass(frozen=True)
+class EnsembleWCO:
+    num_members: PositiveInt
+
+    def combine(self, member_paths: Sequence[Path]) -> Scorer:
+        return load_ensemble(member_paths, self.num_members, ensemble_wco)

@@ -1,0 +1,50 @@
+"""WARM: one reward model with the mean weights of its members, at the cost of one (arXiv 2401.12187).
+
+The mean only makes sense for members that share pre-training and the initial score head, as rlx's do.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rlx.core.numbers import PositiveInt
+from rlx.core.scorer import Scorer
+from rlx.model.average import average_weights, load_weights
+from rlx.model.checkpoint import Weights
+from rlx.model.score_head import HEAD
+from rlx.reward._ensemble import Ensemble, load_member
+from rlx.reward.single import single
+
+log = logging.getLogger(__name__)
+LEAST_COSINE = 0.5  # heads that differ more than this did not start from one initialisation
+
+
+def warm(member_paths: Sequence[Path]) -> dict[str, Tensor]:
+    """phi_WARM = (1/M) sum_i phi_i, featuriser and head (eq. 2), as a state dict."""
+    return average_weights(list(member_paths), [1 / len(member_paths)] * len(member_paths))
+
+
+def least_cosine(heads: Sequence[Tensor]) -> float:
+    """The smallest cosine between two of the heads; 1 for a single one."""
+    flat = [head.flatten().double() for head in heads]
+    return min((float(torch.cosine_similarity(a, b, dim=0)) for a, b in combinations(flat, 2)), default=1.0)
+
+
+@dataclass(frozen=True)
+class WARM:
+    num_members: PositiveInt
+
+    def combine(self, member_paths: Sequence[Path]) -> Scorer:
+        """z-normalised anew on the reference set: averaging shrinks the spread of the scores."""
+        assert len(member_paths) == self.num_members
+        cosine = least_cosine([Weights(path).tensor(HEAD) for path in member_paths])
+        if cosine < LEAST_COSINE:
+            log.warning("reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine)
+        first = load_member(member_paths[0])
+        load_weights(first.model, warm(member_paths))
+        return Ensemble([first if self.num_members == 1 else first.normalised()], single)

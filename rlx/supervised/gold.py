@@ -1,0 +1,119 @@
+"""Gold where the world has no judge: a reward model that the proxies share no pair with, or a given checkpoint."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from rlx.core.error import UserError
+from rlx.core.seed import seed_of
+from rlx.core.store import Store
+from rlx.core.world import Completion, Judge, Prompt, World
+from rlx.model.checkpoint import local_directory
+from rlx.model.recipe import Model
+from rlx.model.score_head import load_reward_model, score_rows
+from rlx.model.tokens import encode_completion, encode_prompt
+from rlx.supervised.limit import length_limit, say_left_out
+from rlx.supervised.member import Member, train_member
+from rlx.supervised.pairs import ended
+from rlx.supervised.probe import probe
+from rlx.supervised.reference_set import read_reference_set
+from rlx.supervised.reward_model import RewardMember, RewardModel
+from rlx.supervised.reward_rows import RewardRows
+from rlx.supervised.sft import SFT, SFTPolicy
+from rlx.supervised.trl_trainers import Training
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GoldModel:
+    """As a RewardMember, on the world's gold pairs without label noise, with a head probed on them alone."""
+
+    VERSION: ClassVar[int] = 1
+
+    world: World
+    model: Model
+    sft: SFT
+    reward_model: RewardModel
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        given = self.world.gold_pairs(seed)
+        if given is None:
+            raise UserError("the world has no gold pairs to train a gold model on; set world.gold to a reward model's checkpoint")
+        pairs, left_out = length_limit(self.world, self.model.tokenizer()).pairs(given)
+        say_left_out("gold pairs", left_out)
+        # Held-out prompts: gold is measured where the policies are.
+        heldout, _ = length_limit(self.world, self.model.tokenizer()).pairs(self.world.heldout_pairs(seed))  # pyright: ignore
+        if not pairs or not heldout:
+            raise UserError(f"no gold pair is short enough ({left_out}); raise world.max_prompt_tokens or max_completion_tokens")
+        train = [ended(pair) for pair in pairs]
+        like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0)
+        trunk = self.model.reward_trunk(store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed))
+        rows = RewardRows(self.model, [pair.prompt for pair in train])
+        weight_H, _ = probe(trunk.eval(), rows, train, self.reward_model.probe_l2)
+        with torch.no_grad():
+            trunk.score.weight.copy_(weight_H[None])  # pyright: ignore
+        r = self.reward_model
+        learning_rate, dropout = like.drawn(seed)
+        training = Training(
+            name="gold model",
+            learning_rate_key="model.reward_learning_rate",
+            num_epochs=r.num_epochs,
+            batch_size=r.batch_size,
+            micro_batch_size=r.micro_batch_size,
+            learning_rate=learning_rate,
+            schedule=r.schedule,
+            warmup_share=r.warmup_share,
+            weight_decay=r.weight_decay,
+            max_grad_norm=r.max_grad_norm,
+            gradient_checkpointing=r.gradient_checkpointing,
+            seed=seed_of("gold model", seed),
+        )
+        reference = read_reference_set(store.fetch(like.reference_set, seed))
+        made = train_member(
+            Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference), directory
+        )
+        (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
+
+
+class RewardModelJudge:
+    """A reward model as gold judge, on texts, by its own tokenizer: z-normalised where it carries score_mean and
+    score_std, else in its own unit."""
+
+    def __init__(self, name: str | Path, key: str, device: torch.device | str = "cpu") -> None:
+        self.model = load_reward_model(name, key=key).to(device)  # pyright: ignore[reportArgumentType]
+        directory = local_directory(str(name), None, key)
+        try:
+            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
+        except (OSError, ValueError, KeyError) as ex:
+            raise UserError(f"{key}={name}: no tokenizer that can be loaded in it; save the reward model with its tokenizer") from ex
+        if self.tokenizer.eos_token_id is None:
+            raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token")
+        self.mean = getattr(self.model.config, "score_mean", 0.0)
+        self.std = getattr(self.model.config, "score_std", 1.0)
+
+    def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+        rows = [
+            encode_prompt(self.tokenizer, prompt.text) + encode_completion(self.tokenizer, completion.text, completion.ended)
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+        return ((score_rows(self.model, rows).double() - self.mean) / self.std).tolist()
+
+    def factors(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[dict[str, float]]:
+        """A learned judge cannot say what its score is made of."""
+        return [{} for _ in completions]
+
+
+def gold_judge(world: World, model: Model, sft: SFT, reward_model: RewardModel, store: Store, seed: int) -> Judge:
+    """The world's own judge; else its checkpoint (`world.gold`); else a gold model trained on its gold pairs."""
+    if (judge := world.judge()) is not None:
+        return judge
+    if checkpoint := getattr(world, "gold", None):
+        return RewardModelJudge(checkpoint, "world.gold")
+    return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model")

@@ -1,0 +1,118 @@
+"""Training of one reward model, proxy or gold: fit, put on a scale, measure, save."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from rlx.core.error import UserError
+from rlx.core.world import Completion, Prompt
+from rlx.model.recipe import Model
+from rlx.model.score_head import pack, score_rows
+from rlx.supervised.pairs import Preference
+from rlx.supervised.reward_rows import RewardRows
+from rlx.supervised.trl_trainers import Training, fit_reward_model
+
+
+@dataclass(frozen=True)
+class Member:
+    """`trunk` has its score head in place already."""
+
+    model: Model
+    trunk: PreTrainedModel
+    dropout: float
+    training: Training
+    pairs: Sequence[Preference]
+    heldout: Sequence[Preference]
+    reference_prompts: Sequence[Prompt]
+    reference_completions: Sequence[Completion]
+
+
+def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
+    """Share of pairs in which the chosen scores higher; ties count half. None of none."""
+    if not len(chosen_B):
+        return None
+    return float(((chosen_B > rejected_B).double() + 0.5 * (chosen_B == rejected_B).double()).mean())
+
+
+def train_member(member: Member, directory: Path) -> dict:
+    """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
+    rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
+    with dropout_of(member.trunk, member.dropout):
+        trained = fit_reward_model(
+            member.trunk,
+            rows.tokenizer,
+            [
+                {"chosen_ids": rows.row(pair.prompt, pair.chosen), "rejected_ids": rows.row(pair.prompt, pair.rejected)}
+                for pair in member.pairs
+            ],
+            member.model.lora("SEQ_CLS"),
+            member.training,
+        )
+    reference = rows.rows(member.reference_prompts, member.reference_completions)
+    scores_B = score_rows(trained, reference).double()
+    mean, std = float(scores_B.mean()), float(scores_B.std(correction=0))
+    if not std > 0:
+        raise UserError(f"{member.training.name}: scores all reference completions {mean:g}; raise its learning rate or num_pairs")
+    trained.config.score_mean, trained.config.score_std = mean, std
+    trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
+    rows.tokenizer.save_pretrained(directory)
+    if not rows.shared:
+        rows.policy_tokenizer.save_pretrained(directory / "policy_tokenizer")
+    ids_BT, mask_BT = pack(reference, rows.tokenizer.pad_token_id)
+    save_file({"ids": ids_BT, "mask": mask_BT}, directory / "reference_set.safetensors")
+    return {
+        "learning_rate": member.training.learning_rate,
+        "dropout": member.dropout,
+        "seed": member.training.seed,
+        "pairs": len(member.pairs),
+        "flipped_pairs": sum(pair.flipped for pair in member.pairs),
+        "accuracy": accuracies(trained, rows, member.pairs, member.heldout),
+        "score_mean": mean,
+        "score_std": std,
+    }
+
+
+def accuracies(
+    model: PreTrainedModel, rows: RewardRows, pairs: Sequence[Preference], heldout: Sequence[Preference]
+) -> dict[str, float | None]:
+    """train_clean: on the pairs whose label is true. train_flipped: share of the flipped pairs whose *false* label the
+    model gives back (memorised noise; lower is better). heldout: on clean pairs never trained on."""
+    parts = {
+        "train_clean": [pair for pair in pairs if not pair.flipped],
+        "train_flipped": [pair for pair in pairs if pair.flipped],
+        "heldout": heldout,
+    }
+    return {
+        name: pair_accuracy(
+            score_rows(model, [rows.row(pair.prompt, pair.chosen) for pair in part]),
+            score_rows(model, [rows.row(pair.prompt, pair.rejected) for pair in part]),
+        )
+        for name, part in parts.items()
+    }
+
+
+@contextmanager
+def dropout_of(model: PreTrainedModel, dropout: float) -> Iterator[None]:
+    """`model` with every dropout that its architecture has set to `dropout`, and its own put back afterwards.
+
+    Raises UserError where the architecture has none to set.
+    """
+    # Attention reads its dropout from a number of its own, everything else is a layer.
+    places = [(module, "p") for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    places += [(m, "attention_dropout") for m in model.modules() if isinstance(getattr(m, "attention_dropout", None), float | int)]
+    if dropout and not places:
+        raise UserError(f"reward_model.dropouts: {type(model).__name__} has no dropout to set; use [0.0]")
+    before = [getattr(module, name) for module, name in places]
+    try:
+        for module, name in places:
+            setattr(module, name, dropout)
+        yield
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)

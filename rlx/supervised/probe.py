@@ -1,0 +1,84 @@
+"""One score head for all members: a linear probe of the SFT trunk, fitted before any member is trained.
+
+WARM (arXiv 2401.12187, section 2.2): members whose heads start apart are not linearly connected, and their average is
+worse than any of them.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rlx.core.progress import stage
+from rlx.core.store import Store
+from rlx.model.score_head import last_hidden, pack
+from rlx.supervised.pairs import PreferencePairs, read
+from rlx.supervised.reward_rows import RewardRows
+from rlx.supervised.sft import SFTPolicy
+
+log = logging.getLogger(__name__)
+BATCH_SIZE = 64
+
+
+def bradley_terry_probe(differences_BH: Tensor, l2: float) -> Tensor:
+    """argmin_w mean_b log(1 + exp(-w . d_b)) + l2/2 |w|^2 in float64, shape (H,): logistic regression without intercept
+    on the features of chosen minus those of rejected. Convex with l2 > 0, so there is one answer and no seed."""
+    differences_BH = differences_BH.double()
+    weight_H = torch.zeros(differences_BH.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weight_H], max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = torch.nn.functional.softplus(-(differences_BH @ weight_H)).mean() + l2 / 2 * weight_H.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)  # pyright: ignore[reportArgumentType]
+    return weight_H.detach()
+
+
+@dataclass(frozen=True)
+class ScoreHead:
+    """head.safetensors: `score.weight` (1, H) in float32."""
+
+    VERSION: ClassVar[int] = 1
+
+    policy: SFTPolicy  # whose trunk is probed
+    pairs: PreferencePairs
+    l2: float
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        pairs = read(store.fetch(self.pairs, seed) / "pairs.jsonl")
+        trunk = self.policy.model.reward_trunk(store.fetch(self.policy, seed)).eval()
+        weight_H, accuracy = probe(trunk, RewardRows(self.policy.model, [p.prompt for p in pairs]), pairs, self.l2)
+        save_file({"score.weight": weight_H[None].float().contiguous()}, directory / "head.safetensors")
+        (directory / "probe.json").write_text(json.dumps({"train_accuracy": accuracy, "pairs": len(pairs)}))
+
+
+def probe(trunk, rows: RewardRows, pairs, l2: float) -> tuple[Tensor, float]:
+    """The probed head (H,) of `trunk` on `pairs`, and the share of them that it orders as labelled."""
+    if torch.cuda.is_available():
+        trunk.cuda()
+    texts = [rows.row(p.prompt, c) for p in pairs for c in (p.chosen, p.rejected)]
+    features_H = []
+    with stage("probe of the score head", len(texts)) as bar, torch.no_grad():
+        for start in range(0, len(texts), BATCH_SIZE):
+            part = texts[start : start + BATCH_SIZE]
+            ids_BT, mask_BT = pack(part, trunk.config.pad_token_id)
+            features_H.append(last_hidden(trunk, ids_BT.to(trunk.device), mask_BT.to(trunk.device)).float().cpu())
+            bar.advance(len(part))
+    differences_BH = torch.cat(features_H).view(len(pairs), 2, -1).diff(dim=1).squeeze(1).neg()
+    weight_H = bradley_terry_probe(differences_BH, l2)
+    return weight_H, float((differences_BH.double() @ weight_H > 0).double().mean())
+
+
+def load_head(directory: Path) -> Tensor:
+    """(1, H)"""
+    return load_file(directory / "head.safetensors")["score.weight"]

@@ -1,0 +1,195 @@
+"""The one place that touches TRL's trainers: SFTTrainer and RewardTrainer on rows of token ids, and their traps.
+
+The traps, each of which has a line below: TRL's configs turn on bf16 and gradient checkpointing, filter NaN losses out of
+the logs, cut long rows, disable dropout in reward models and train on the prompt unless told otherwise.
+"""
+
+import copy
+import logging
+import math
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import datasets
+import numpy as np
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+
+from rlx.core.error import UserError
+from rlx.core.progress import Bar, stage
+
+log = logging.getLogger(__name__)
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: what it is called and its numbers."""
+
+    name: str
+    learning_rate_key: str  # the setting to lower when it diverges
+    num_epochs: float
+    batch_size: int  # rows (pairs) per update
+    micro_batch_size: int | None  # rows on the device at once; None = batch_size
+    learning_rate: float
+    schedule: Schedule
+    warmup_share: float
+    weight_decay: float
+    max_grad_norm: float
+    gradient_checkpointing: bool
+    seed: int  # dropout, adapters and the order of the rows
+
+    def arguments(self, dtype: torch.dtype, output_dir: str) -> dict[str, Any]:
+        micro = self.micro_batch_size or self.batch_size
+        if self.batch_size % micro:
+            raise UserError(f"{self.name}: batch_size {self.batch_size} is no multiple of micro_batch_size {micro}")
+        cuda = torch.cuda.is_available()
+        seed = self.seed % 2**31
+        return {
+            "output_dir": output_dir,
+            "num_train_epochs": self.num_epochs,
+            "per_device_train_batch_size": micro,
+            "gradient_accumulation_steps": self.batch_size // micro,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": self.schedule,
+            "warmup_steps": self.warmup_share,  # a share of all updates if below 1
+            "weight_decay": self.weight_decay,
+            "max_grad_norm": self.max_grad_norm,
+            "gradient_checkpointing": self.gradient_checkpointing,
+            "seed": seed,
+            "data_seed": seed,
+            "bf16": cuda and dtype == torch.bfloat16,
+            "fp16": cuda and dtype == torch.float16,
+            "use_cpu": not cuda,
+            "dataloader_pin_memory": cuda,
+            "logging_steps": 1,
+            "logging_nan_inf_filter": False,
+            "save_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "max_length": None,
+        }
+
+
+def fit_policy(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, list[int]]],
+    lora: LoraConfig | None,
+    training: Training,
+    snapshots: Sequence[float] = (),
+    keep: Callable[[int, PreTrainedModel], None] | None = None,
+) -> PreTrainedModel:
+    """`model` fine-tuned on rows {"input_ids", "completion_mask"}, the loss on the completion alone.
+
+    `keep(i, model)` is called with a copy of the model when the share snapshots[i] of the updates is done.
+    """
+    with _alone(), tempfile.TemporaryDirectory() as scratch:
+        dtype = _to_training(model, lora)
+        trainer = SFTTrainer(
+            model=model,
+            args=SFTConfig(**training.arguments(dtype, scratch), completion_only_loss=True),
+            train_dataset=Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            peft_config=lora,
+            callbacks=[_Snapshots(snapshots, dtype, keep)] if keep else None,
+        )
+        _train(trainer, training)
+        return _finished(trainer.model, dtype)
+
+
+def fit_reward_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, list[int]]],
+    lora: LoraConfig | None,
+    training: Training,
+) -> PreTrainedModel:
+    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), its dropout on."""
+    with _alone(), tempfile.TemporaryDirectory() as scratch:
+        dtype = _to_training(model, lora)
+        trainer = RewardTrainer(
+            model=model,
+            args=RewardConfig(**training.arguments(dtype, scratch), disable_dropout=False),
+            train_dataset=Dataset.from_list(list(rows)),
+            processing_class=tokenizer,
+            peft_config=lora,
+        )
+        _train(trainer, training)
+        return _finished(trainer.model, dtype)
+
+
+def _train(trainer: SFTTrainer | RewardTrainer, training: Training) -> None:
+    trainer.remove_callback(PrinterCallback)
+    assert isinstance(trainer.train_dataset, Dataset)
+    micro_batches = math.ceil(len(trainer.train_dataset) / trainer.args.per_device_train_batch_size)
+    updates_per_epoch = math.ceil(micro_batches / trainer.args.gradient_accumulation_steps)
+    with stage(training.name, math.ceil(updates_per_epoch * training.num_epochs)) as bar:
+        trainer.add_callback(_Watch(training, bar))
+        trainer.train()
+
+
+def _to_training(model: PreTrainedModel, lora: LoraConfig | None) -> torch.dtype:
+    """The model's dtype. Full fine-tuning keeps float32 masters: in bfloat16, small updates would round to nothing."""
+    dtype = model.dtype
+    if lora is None:
+        model.float()
+    return dtype
+
+
+def _finished(model: Any, dtype: torch.dtype) -> PreTrainedModel:
+    """Adapters merged, masters rounded to the model's dtype, no gradients."""
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
+    return model.to(dtype).requires_grad_(False).eval()
+
+
+class _Snapshots(TrainerCallback):
+    def __init__(self, shares: Sequence[float], dtype: torch.dtype, keep: Callable[[int, PreTrainedModel], None]) -> None:
+        self.shares, self.dtype, self.keep = shares, dtype, keep
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        for i, share in enumerate(self.shares):
+            if state.global_step == max(1, round(share * state.max_steps)):
+                self.keep(i, _finished(copy.deepcopy(kwargs["model"]), self.dtype))
+
+
+class _Watch(TrainerCallback):
+    """Moves the bar, and stops a training whose loss or gradient is no number any more."""
+
+    def __init__(self, training: Training, bar: Bar) -> None:
+        self.training, self.bar = training, bar
+
+    def on_log(self, args, state, control, logs: dict[str, float] | None = None, **kwargs) -> None:
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(float(value)):
+                raise UserError(
+                    f"{self.training.name}: {name} became {float(value)} at update {state.global_step} with learning "
+                    f"rate {self.training.learning_rate:g}; lower {self.training.learning_rate_key}"
+                )
+        if logs and "loss" in logs:
+            self.bar.advance(state.global_step - self.bar.done, note=f"loss {float(logs['loss']):.3f}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Trainers seed the global random states, and datasets shows bars of its own: both are put back."""
+    bars = not datasets.are_progress_bars_disabled()
+    python, numpy = random.getstate(), np.random.get_state()
+    datasets.disable_progress_bars()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if bars:
+            datasets.enable_progress_bars()
