@@ -84,13 +84,13 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
 
 
 def _building(config: Mapping[str, Any], past: list[duration.PastRun]) -> str:
-    """The most that a run of this world and model has spent on other stages: one that found the store empty."""
-    others = [
-        sum(seconds for stage, seconds in run.costs.items() if stage not in duration.POLICY_STAGES)
+    """The most that a run of this world and model has spent on artefacts: one that found the store empty."""
+    spent = [
+        run.costs.get("members", 0.0)
         for run in past
         if all((run.config.get(g) or {}).get("_target_") == config[g]["_target_"] for g in ("world", "model"))
     ]
-    return f"up to {_minutes(max(others))} (measured)" if others and max(others) > 1 else "not known: none was built here"
+    return f"up to {_minutes(max(spent))} (measured)" if spent and max(spent) > 1 else "not known: none was built here"
 
 
 def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -> None:

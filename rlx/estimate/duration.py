@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 LIKE = ("world", "model", "optimizer", "reward", "reference", "compute")  # most alike first decides which run is nearest
-# Stages of a run's costs that grow with its length; the others build artefacts.
-POLICY_STAGES = {"train": "rollouts", "evaluate": "evaluations"}
+# Stages of a run's costs, by what they grow with. "members" is apart: it is spent once, on artefacts.
+GROWS_WITH = {"learn": "rollouts", "final measurement": "final prompts", "combine": "nothing", "export": "nothing"}
 UPDATE_OVERHEAD, TOKEN_OVERHEAD = 0.03, 0.0015  # s per update and per drawn token of a batch, whatever the model's size
 EFFICIENCY = 0.3  # of the machine's matrix-product rate that small batches reach
 
@@ -69,10 +69,11 @@ def from_past(config: Mapping[str, Any], runs: list[PastRun]) -> Duration | None
         return None
     near = max(alike, key=lambda run: [run.config.get(g) == config.get(g) for g in LIKE])
     scale = {
-        "rollouts": completions(config) / max(completions(near.config), 1),
-        "evaluations": evaluated(config) / max(evaluated(near.config), 1),
+        "rollouts": completions(config) / completions(near.config),
+        "final prompts": config["evaluation"]["final_num_prompts"] / near.config["evaluation"]["final_num_prompts"],
+        "nothing": 1.0,
     }
-    seconds = {stage: near.costs[stage] * scale[by] for stage, by in POLICY_STAGES.items() if stage in near.costs}
+    seconds = {stage: near.costs[stage] * scale[by] for stage, by in GROWS_WITH.items() if stage in near.costs}
     return Duration(seconds, f"measured in {near.name}, scaled to this length") if seconds else None
 
 
@@ -89,7 +90,7 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     learn += config["num_steps"] * -(-completions(config) // config["num_steps"] // batch) * new * TOKEN_OVERHEAD
     look = evaluated(config) * tokens * parameters * 2 * (3 + members) / (EFFICIENCY * flops)
     look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
-    return Duration({"train": learn, "evaluate": look}, "a rule of thumb, good to a factor of three; no such run was timed here")
+    return Duration({"learn": learn, "measure on held-out prompts": look}, "a rule of thumb, good to a factor of three; no such run was timed here")
 
 
 def machine_flops() -> float:

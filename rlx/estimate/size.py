@@ -42,7 +42,9 @@ def size_of(model: Mapping[str, Any]) -> ModelSize | None:
     path = model.get("path")
     if path is None:
         from hydra.utils import instantiate
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()
         policy = instantiate(dict(model)).policy(None)
         return ModelSize(sum(p.numel() for p in policy.parameters()), 4, "counted")
     folder = Path(path).expanduser()
