@@ -47,3 +47,16 @@ def others(places: Sequence[str]) -> str:
         return ""
     named = ", ".join(places[1:5]) + (", ..." if len(places) > 5 else "")
     return f" and {len(places) - 1} more bad record{'s' if len(places) > 2 else ''} ({named})"
+
+
+def kind_of(value: object) -> str:
+    """What JSON calls it: "a number" for 3."""
+    words = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return "null" if value is None else words.get(type(value), f"a value of type {type(value).__name__}")

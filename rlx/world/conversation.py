@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlx.core.world import Messages
-from rlx.world.bad_record import RecordError
+from rlx.world.bad_record import RecordError, kind_of
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -122,14 +122,14 @@ def messages(value: object, name: str) -> Messages:
     Raises: RecordError naming the field and the message.
     """
     if not isinstance(value, list):
-        raise RecordError("wrong type", f"{name!r} is {_kind(value)} where a list of messages is needed")
+        raise RecordError("wrong type", f"{name!r} is {kind_of(value)} where a list of messages is needed")
     if not value:
         raise RecordError(f"empty {name}", f"{name!r} is an empty list")
     turns = []
     for number, message in enumerate(value, start=1):
         where = f"{name!r}, message {number}"
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-            found = ", ".join(map(repr, message)) if isinstance(message, dict) and message else _kind(message)
+            found = ", ".join(map(repr, message)) if isinstance(message, dict) and message else kind_of(message)
             raise RecordError("wrong type", f"{where}: needs 'role' and 'content', found {found}")
         role, content = message["role"], message["content"]
         if role not in ROLES:
@@ -148,7 +148,7 @@ def text(value: object, name: str, empty: str | None = None) -> str:
     """
     where = name if "," in name else repr(name)
     if not isinstance(value, str):
-        raise RecordError("wrong type", f"{where} is {_kind(value)} where a text is needed")
+        raise RecordError("wrong type", f"{where} is {kind_of(value)} where a text is needed")
     if not value.strip():
         raise RecordError(empty or f"empty {name}", f"{where} is empty")
     try:
@@ -156,7 +156,3 @@ def text(value: object, name: str, empty: str | None = None) -> str:
     except UnicodeEncodeError as error:
         raise RecordError("half a character", f"{where} has a lone surrogate at character {error.start + 1}") from error
     return value
-
-
-def _kind(value: object) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -22,22 +22,6 @@ class Columns(NamedTuple):
     prompt: str | None
     chosen: str
     rejected: str
-
-
-class PromptForm(NamedTuple):
-    """How plain prompts are put: `template` is filled in at "{prompt}"; `as_chat` makes the result one user message."""
-
-    template: str | None
-    as_chat: bool
-
-    def __call__(self, prompt: str | Messages) -> str | Messages:
-        if isinstance(prompt, str):
-            prompt = prompt if self.template is None else self.template.replace("{prompt}", prompt)
-            return (("user", prompt),) if self.as_chat else prompt
-        if self.template is not None or self.as_chat:
-            setting = "world.as_chat=true" if self.as_chat else "world.prompt_template"
-            raise UserError(f"{setting} is for plain prompts, but the data are lists of messages; take it away")
-        return prompt
 
 
 class Placed(NamedTuple):
@@ -64,7 +48,6 @@ def read_data(
     demonstrations: Source | None,
     columns: Columns,
     turn_marker: str | None,
-    form: PromptForm,
     refuse_bad: bool,
     keep_duplicates: bool,
 ) -> PreferenceData:
@@ -83,10 +66,8 @@ def read_data(
     if refuse_bad:
         bad.refuse()
     data.left_out.update(bad.reasons)
-    for role, placed in read.items():
-        items = [replace(p, prompt=form(p.prompt)) for p in _distinct(placed, keep_duplicates, data)]
-        setattr(data, "preferences" if role == "data" else "heldout", items)
-    data.demonstrations = [(form(prompt), completion) for prompt, completion in data.demonstrations]
+    data.preferences = _distinct(read["data"], keep_duplicates, data)
+    data.heldout = _distinct(read.get("heldout", []), keep_duplicates, data)
     _count_prompts(data)
     return data
 
@@ -221,7 +202,9 @@ def _distinct(placed: list[Placed], keep_duplicates: bool, data: PreferenceData)
     data.counts["duplicate pairs"] += duplicates
     alike = sum(p.chosen.split() == p.rejected.split() for p in distinct)
     data.counts["pairs that differ in white space only"] += alike
-    data.counts["contradictory pairs"] += sum(Preference(p.prompt, p.rejected, p.chosen) in distinct for p in distinct)
+    data.counts["pairs that another contradicts"] += sum(
+        Preference(p.prompt, p.rejected, p.chosen) in distinct for p in distinct
+    )
     if keep_duplicates:
         return [p.item for p in placed]
     if duplicates:

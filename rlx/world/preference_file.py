@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from rlx.core.error import UserError
-from rlx.world.bad_record import RecordError
+from rlx.world.bad_record import RecordError, kind_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -75,7 +75,7 @@ class Source:
             return hashlib.file_digest(opened, "sha256").hexdigest()
 
     def _dataset(self) -> Iterator[Record]:
-        import datasets  # a second to import, needed by nobody who brings a file
+        import datasets.exceptions  # a second to import, needed by nobody who brings a file
 
         folder = Path(self.path).expanduser()
         name = str(folder) if folder.is_dir() else self.path
@@ -131,7 +131,7 @@ def _json_list(path: Path) -> Iterator[Record]:
 
 def _parse(line: bytes, first: bool) -> dict[str, object] | RecordError:
     try:
-        row = json.loads(line.decode("utf-8-sig" if first else "utf-8"), object_pairs_hook=_object)
+        row = json.loads(line.rstrip(b"\r\n").decode("utf-8-sig" if first else "utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         return RecordError("not UTF-8", f"not UTF-8: byte 0x{line[error.start]:02x} at column {error.start + 1}")
     except json.JSONDecodeError as error:
@@ -157,8 +157,7 @@ def _object(items: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _not_an_object(row: object) -> RecordError:
-    names = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a bool", type(None): "null"}
-    return RecordError("not an object", f"{names[type(row)]} where an object with fields is needed")
+    return RecordError("not an object", f"{kind_of(row)} where an object with fields is needed")
 
 
 def _parquet(path: Path) -> Iterator[Record]:

@@ -1,5 +1,6 @@
 """Bring your own data: preference pairs from a file or the Hub, split by prompt; gold learns from pairs of its own."""
 
+import logging
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
@@ -9,10 +10,11 @@ from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.world import Demonstration, Judge, Messages, Pair, Prompt, Split
 from rlx.world.bad_record import OnBadRecord
 from rlx.world.conversation import Preference
-from rlx.world.preference_data import Columns, PreferenceData, PromptForm, read_data
+from rlx.world.preference_data import Columns, PreferenceData, read_data
 from rlx.world.preference_file import KINDS, Source
 from rlx.world.split import point, prompt_id, prompt_key, share_of
 
+log = logging.getLogger(__name__)
 SHARES = ("heldout", "gold", "demonstration", "pair")
 
 
@@ -71,7 +73,8 @@ class Preferences:
 
     def fingerprint(self) -> object:
         """The numbers, and the hash of the content of every file in place of its path: moving a file changes nothing.
-        Of `gold` only whether it is given, as that decides who gets its share of the prompts."""
+        Of `gold` only whether it is given, as that decides who gets its share of the prompts; of the label noise
+        nothing, as these are the clean pairs."""
         paths = (
             "path",
             "subset",
@@ -82,6 +85,7 @@ class Preferences:
             "demonstrations_path",
             "demonstrations_split",
             "gold",
+            "label_noise",
             "on_bad_record",
             "min_pairs",
             "min_heldout_prompts",
@@ -97,7 +101,7 @@ class Preferences:
         found = {key: items[0].prompt for share in shares for key, items in self._divided(data_seed)[share].items()}
         if split == "heldout":
             self._demand(len(found), "held-out prompts", "min_heldout_prompts", "heldout_share", "larger")
-        return [_prompt(found[key]) for key in sorted(found, key=lambda key: point("prompt", data_seed, key))]
+        return [self._prompt(found[key]) for key in sorted(found, key=lambda key: point("prompt", data_seed, key))]
 
     def demonstrations(self, data_seed: int) -> list[Demonstration]:
         """Distinct (prompt, completion) to imitate, in a random order that does not change: of a file of their own, or
@@ -115,24 +119,24 @@ class Preferences:
                 "no demonstrations are left to train the SFT policy on; make world.demonstration_share larger"
             )
         order = sorted(dict.fromkeys(given), key=lambda d: point("demonstration", data_seed, prompt_id(d[0]), d[1]))
-        return [Demonstration(_prompt(prompt), text) for prompt, text in order[: self.max_demonstrations]]
+        return [Demonstration(self._prompt(prompt), text) for prompt, text in order[: self.max_demonstrations]]
 
-    def pairs(self, data_seed: int) -> list[Pair] | None:
+    def pairs(self, data_seed: int) -> list[Pair]:
         """The proxies' training pairs, clean (label noise comes later), in a random order that does not change, so that
         the pairs of a smaller `max_pairs` are among those of a larger one."""
-        pairs = _pairs(self._divided(data_seed)["pair"], data_seed)
+        pairs = self._pairs(self._divided(data_seed)["pair"], data_seed)
         self._demand(len(pairs), "pairs for the proxies", "min_pairs", "gold_share", "smaller")
         return pairs[: self.max_pairs]
 
     def heldout_pairs(self, data_seed: int) -> list[Pair]:
         """Clean pairs on the held-out prompts, to measure a reward model's accuracy with."""
-        return _pairs(self._divided(data_seed)["heldout"], data_seed)
+        return self._pairs(self._divided(data_seed)["heldout"], data_seed)
 
     def gold_pairs(self, data_seed: int) -> list[Pair] | None:
         """Pairs on prompts that neither proxies nor demonstrations have; None if `gold` is a given checkpoint."""
         if self.gold:
             return None
-        pairs = _pairs(self._divided(data_seed)["gold"], data_seed)
+        pairs = self._pairs(self._divided(data_seed)["gold"], data_seed)
         self._demand(len(pairs), "pairs for the gold model", "min_pairs", "gold_share", "larger")
         return pairs[: self.max_gold_pairs]
 
@@ -187,16 +191,20 @@ class Preferences:
         if self.path is None:
             raise UserError(f"world.path is not set: give {KINDS}")
         source = Source(self.path, self.subset, self.split, self.revision)
-        return read_data(
+        data = read_data(
             source,
             self._other(self.heldout_path, self.heldout_split),
             self._other(self.demonstrations_path, self.demonstrations_split),
             Columns(self.prompt_column, self.chosen_column, self.rejected_column),
             self.turn_marker,
-            PromptForm(self.prompt_template, self.as_chat),
             refuse_bad=self.on_bad_record == "refuse",
             keep_duplicates=self.duplicate_pairs == "keep",
         )
+        for reason, count in data.left_out.items():
+            log.warning("%s: left out %d records: %s", self.path, count, reason)
+        if data.preferences:
+            self._prompt(data.preferences[0].prompt)
+        return data
 
     def _other(self, path: str | None, split: str) -> Source | None:
         if path is None:
@@ -204,12 +212,18 @@ class Preferences:
         # Another split of the same dataset is taken at the same revision; another dataset has its own newest.
         return Source(path, self.subset, split, self.revision) if path == self.path else Source(path, None, split, None)
 
+    def _pairs(self, groups: dict[str, list[Preference]], data_seed: int) -> list[Pair]:
+        items = [item for group in groups.values() for item in group]
+        items.sort(key=lambda p: point("pair", data_seed, prompt_id(p.prompt), p.chosen, p.rejected))
+        return [Pair(self._prompt(p.prompt), p.chosen, p.rejected) for p in items]
 
-def _prompt(text: str | Messages) -> Prompt:
-    return Prompt(prompt_id(text), text)
-
-
-def _pairs(groups: dict[str, list[Preference]], data_seed: int) -> list[Pair]:
-    items = [item for group in groups.values() for item in group]
-    items.sort(key=lambda p: point("pair", data_seed, prompt_id(p.prompt), p.chosen, p.rejected))
-    return [Pair(_prompt(p.prompt), p.chosen, p.rejected) for p in items]
+    def _prompt(self, given: str | Messages) -> Prompt:
+        """With the form that the settings ask for. Splits and ids go by the given prompt: no form moves them."""
+        text = given
+        if isinstance(text, str):
+            text = text if self.prompt_template is None else self.prompt_template.replace("{prompt}", text)
+            text = (("user", text),) if self.as_chat else text
+        elif self.as_chat or self.prompt_template is not None:
+            setting = "world.as_chat=true" if self.as_chat else "world.prompt_template"
+            raise UserError(f"{setting} is for plain prompts, but those of {self.path} are messages: take it away")
+        return Prompt(prompt_id(given), text)
