@@ -1,4 +1,4 @@
-"""`rlx COMMAND ...`: the first word picks the verb, what follows belongs to it. Nothing heavy is imported before it is needed."""
+"""`rlx COMMAND ...`: the first word picks the verb, the rest belongs to it. Nothing heavy is imported before it is needed."""
 
 import argparse
 import importlib
@@ -110,7 +110,9 @@ def _plain(verb: str, arguments: list[str]) -> int:
         return _run_of("doctor")()
     parser.add_argument("run", metavar="RUN", help="a run directory, or its name in $RLX_RUNS (else runs/)")
     if verb == "evaluate":
-        parser.add_argument("--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)")
+        parser.add_argument(
+            "--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)"
+        )
     options = vars(parser.parse_args(arguments))
     run_dir = _existing_run(options.pop("run"))
     if options.get("num_prompts") is not None and options["num_prompts"] < 1:

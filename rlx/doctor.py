@@ -49,7 +49,9 @@ def findings() -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # a broken installation is what a doctor is called for
-            yield Finding(check.__name__, f"{type(error).__name__}: {error}", "this check could not be made; see the error")
+            yield Finding(
+                check.__name__, f"{type(error).__name__}: {error}", "this check could not be made; see the error"
+            )
 
 
 def python_and_packages() -> Iterator[Finding]:
@@ -57,7 +59,9 @@ def python_and_packages() -> Iterator[Finding]:
     yield Finding("Python", platform.python_version(), "" if fine else "rlx is tested on Python 3.11 to 3.13")
     from packaging.requirements import Requirement
 
-    bounds = {r.name: r.specifier for r in map(Requirement, importlib.metadata.requires("rlx") or []) if r.marker is None}
+    bounds = {
+        r.name: r.specifier for r in map(Requirement, importlib.metadata.requires("rlx") or []) if r.marker is None
+    }
     for name in PACKAGES:
         try:
             version = importlib.metadata.version(name)
@@ -72,15 +76,22 @@ def python_and_packages() -> Iterator[Finding]:
 def processor() -> Iterator[Finding]:
     flags = set()
     if Path("/proc/cpuinfo").exists():
-        flags = set(next((line for line in Path("/proc/cpuinfo").open() if line.startswith("flags")), "").split())
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = set(next((line for line in lines if line.startswith("flags")), "").split())
     extra = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
-    yield Finding("CPU", f"{threads()} of {os.cpu_count()} threads usable; {', '.join(extra) or 'no vector extensions seen'}")
+    yield Finding(
+        "CPU", f"{threads()} of {os.cpu_count()} threads usable; {', '.join(extra) or 'no vector extensions seen'}"
+    )
     asked = os.environ.get("OMP_NUM_THREADS")
     if asked and asked.isdigit() and int(asked) > threads():
-        yield Finding("OMP_NUM_THREADS", asked, f"more than the {threads()} threads there are: unset it or set it lower")
+        yield Finding(
+            "OMP_NUM_THREADS", asked, f"more than the {threads()} threads there are: unset it or set it lower"
+        )
     load = os.getloadavg()[0]
     busy = load > threads() * 1.5
-    yield Finding("load", f"{load:.1f}", "other work is running: times will be longer than planned" if busy else "", note=True)
+    yield Finding(
+        "load", f"{load:.1f}", "other work is running: times will be longer than planned" if busy else "", note=True
+    )
 
 
 def memory() -> Iterator[Finding]:
@@ -104,16 +115,23 @@ def accelerator() -> Iterator[Finding]:
         properties = torch.cuda.get_device_properties(index)
         yield Finding(f"GPU {index}", f"{properties.name}, {properties.total_memory / GIGABYTE:.0f} GB")
     supported = torch.cuda.is_bf16_supported()
-    yield Finding("bf16", "supported" if supported else "not supported", "" if supported else "choose model.dtype=float32")
+    yield Finding(
+        "bf16", "supported" if supported else "not supported", "" if supported else "choose model.dtype=float32"
+    )
 
 
 def deepspeed() -> Iterator[Finding]:
-    for tool, found in (("g++", shutil.which("g++")), ("ninja", shutil.which("ninja") or importlib.util.find_spec("ninja"))):
+    for tool, found in (
+        ("g++", shutil.which("g++")),
+        ("ninja", shutil.which("ninja") or importlib.util.find_spec("ninja")),
+    ):
         todo = "" if found else f"DeepSpeed compiles its kernels with {tool}: install it before a multi-process run"
         yield Finding(tool, "there" if found else "missing", todo, note=True)
     root = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions")
     for lock in root.glob("**/lock") if root.is_dir() else ():
-        yield Finding("stale lock", str(lock), "an interrupted build left it and later ones wait for it: delete it if none runs")
+        yield Finding(
+            "stale lock", str(lock), "an interrupted build left it and later ones wait for it: delete it if none runs"
+        )
 
 
 def trackers() -> Iterator[Finding]:
@@ -167,7 +185,9 @@ def store() -> Iterator[Finding]:
     yield Finding("artefacts", f"{len(whole)}, {size / GIGABYTE:.2g} GB")
     for path in whole:
         if (damage := damaged(path)) is not None:
-            yield Finding("artefact", f"{path.name}: {damage}", "the next train builds it again; nothing to do", note=True)
+            yield Finding(
+                "artefact", f"{path.name}: {damage}", "the next train builds it again; nothing to do", note=True
+            )
     building = set()
     for file in root.glob("*.lock"):
         try:

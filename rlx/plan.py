@@ -23,7 +23,9 @@ def run(config: dict[str, Any]) -> int:
     run_dir = run_dir_of(config)
     state = state_of(run_dir)
     says = {"new": "would be made", "done": "is done already: nothing would run"}
-    console.print(f"\n{shown(run_dir)}\n  {says.get(state.state, f'{state.state}, would go on')}  {state.reason}\n", markup=False)
+    console.print(
+        f"\n{shown(run_dir)}\n  {says.get(state.state, f'{state.state}, would go on')}  {state.reason}\n", markup=False
+    )
     missing = _artefacts(console, config)
     size = _size(config["model"])
     _work(console, config)
@@ -60,7 +62,11 @@ def _work(console: Console, config: Mapping[str, Any]) -> None:
     samples = config["optimizer"].get("num_samples") or 1
     table = Table("work", "count", "from", title="what runs", title_justify="left")
     table.add_row("rollouts", f"{config['num_steps']:,}", "num_steps")
-    table.add_row("completions learnt from or chosen among", f"{duration.completions(config):,}", f"x {config['num_prompts']} prompts x {samples} samples")
+    table.add_row(
+        "completions learnt from or chosen among",
+        f"{duration.completions(config):,}",
+        f"x {config['num_prompts']} prompts x {samples} samples",
+    )
     table.add_row("steps of AdamW", f"{duration.updates(config):,}", "x optimizer.num_epochs x num_minibatches")
     table.add_row("held-out completions", f"{duration.evaluated(config):,}", "evaluation.*")
     console.print(table)
@@ -111,7 +117,9 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     artefacts = (policies + members) * size.weights
     run = size.weights * (1 + config["checkpoint"]["keep"] * 3)  # the model; weights and both moments of AdamW
     free = {name: _free(Path(config[key])) for name, key in (("artefacts", "cache_dir"), ("run", "runs_dir"))}
-    console.print(f"disk: artefacts up to {_bytes(artefacts)} ({_bytes(free['artefacts'])} free), run up to {_bytes(run)} ({_bytes(free['run'])} free)")
+    console.print(
+        f"disk: artefacts up to {_bytes(artefacts)} ({_bytes(free['artefacts'])} free), run up to {_bytes(run)} ({_bytes(free['run'])} free)"
+    )
     if artefacts > free["artefacts"] or run > free["run"]:
         console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
 

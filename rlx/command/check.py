@@ -1,4 +1,4 @@
-"""Is this config one that can run? Every key and value against its class's keywords, before anything is loaded or written."""
+"""Can this config run? Every key and value against its class's keywords, before anything is loaded or written."""
 
 import dataclasses
 import json
@@ -18,7 +18,19 @@ from rlx.command.wording import nearest
 from rlx.core.error import UserError
 from rlx.core.settings import Settings
 
-GROUPS = ("world", "model", "sft", "reward_model", "reward", "reference", "regularizer", "optimizer", "sampler", "compute", "tracker")
+GROUPS = (
+    "world",
+    "model",
+    "sft",
+    "reward_model",
+    "reward",
+    "reference",
+    "regularizer",
+    "optimizer",
+    "sampler",
+    "compute",
+    "tracker",
+)
 
 
 def checked(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,9 +62,8 @@ def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:
         raise UserError(f"{key}.{error}") from None
     except SyntaxError as error:
         raise UserError(f"{key}._target_: {error.filename}:{error.lineno} is not Python: {error.msg}") from None
-    keywords = {name: value for name, value in node.items() if name not in ("_target_", "_convert_", "_recursive_")}
-    kept = {name: value for name, value in node.items() if name not in keywords}
-    return kept | _checked_keywords(keywords, found, f"{key}.")
+    keywords = {name: value for name, value in node.items() if name != "_target_"}
+    return {"_target_": target, **_checked_keywords(keywords, found, f"{key}.")}
 
 
 def _checked_keywords(values: Mapping[str, Any], found: Signature, prefix: str) -> dict[str, Any]:
@@ -91,7 +102,10 @@ def _checked_value(value: Any, kind: Any, key: str) -> Any:
 @cache
 def _signature_of(settings: type, also: tuple[str, ...] = ()) -> Signature:
     """The fields of a dataclass of ours that is free of torch, and so may be imported."""
-    own = {name: Keyword(kind, required=True) for name, kind in typing.get_type_hints(settings, include_extras=True).items()}
+    own = {
+        name: Keyword(kind, required=True)
+        for name, kind in typing.get_type_hints(settings, include_extras=True).items()
+    }
     return Signature(own | {name: Keyword(Any, required=True) for name in also}, open=False)
 
 
@@ -118,7 +132,9 @@ def _worded(error: ValidationError, value: Any, key: str) -> str:
         value = value[index]
     key = ".".join([key, *map(str, place)])
     wanted = list(dict.fromkeys(_wanted(problem) for problem in problems))
-    literals = [str(problem["ctx"]["expected"]) for problem in problems if problem["type"] == "literal_error"]
+    literals = [
+        str(problem.get("ctx", {}).get("expected")) for problem in problems if problem["type"] == "literal_error"
+    ]
     names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
     near = nearest(value, names) if isinstance(value, str) else ""
     return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}"

@@ -1,4 +1,4 @@
-"""The command line becomes cells: one resolved config for each run that it asks for, composed by Hydra, nothing written."""
+"""The command line becomes cells: a resolved config for each run that it asks for, composed by Hydra; no file written."""
 
 import os
 import sys
@@ -39,7 +39,9 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
     cells: list[Cell] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
-        task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(_collector(cells, errors))
+        task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
+            _collector(cells, errors)
+        )
         run_hydra([*arguments, f"hydra.sweep.dir={litter}"] if _sweeps(arguments) else arguments, task)
     if errors:
         raise _worded(errors[0], arguments)
@@ -51,7 +53,7 @@ def _sweeps(arguments: Sequence[str]) -> bool:
 
 
 def _collector(cells: list[Cell], errors: list[Exception]) -> Callable[[Any], None]:
-    """A task for Hydra that only notes what was composed. What is wrong is noted too: Hydra would print it at length."""
+    """A task for Hydra that only notes what was composed, and what is wrong (Hydra would print it at length)."""
 
     def collect(cfg: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
@@ -72,7 +74,9 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
     assert isinstance(config, dict)
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    return Cell({**{str(key): value for key, value in config.items()}, "choices": own}, tuple(hydra_config.overrides.task))
+    return Cell(
+        {**{str(key): value for key, value in config.items()}, "choices": own}, tuple(hydra_config.overrides.task)
+    )
 
 
 def parse(arguments: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What no single setting shows: combinations that cannot work, each with the reason. A rule answers None or one line."""
+"""What no single setting shows: combinations that cannot work, each with the reason. A rule says None or one line."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,7 +108,9 @@ def warmup_is_shorter_than_training(config: Config) -> str | None:
     steps = config["num_steps"] * epochs * (optimizer.get("num_minibatches") or 1)
     if warmup == 0 or epochs == 0 or warmup < steps:
         return None
-    return f"torch_optimizer.warmup_steps={warmup}: the whole training has {steps} steps; the full rate is never reached"
+    return (
+        f"torch_optimizer.warmup_steps={warmup}: the whole training has {steps} steps; the full rate is never reached"
+    )
 
 
 RULES: tuple[Callable[[Config], str | None], ...] = (

@@ -40,7 +40,7 @@ class Signature:
 
 @cache
 def signature(target: str) -> Signature:
-    """The constructor's keywords of `target` ("package.module.Class"). Raises UserError where there is no such class."""
+    """The constructor's keywords of `target` ("package.module.Class"). UserError where there is no such class."""
     module, _, name = target.rpartition(".")
     return Source.of(module).signature(name, target)
 

@@ -126,7 +126,9 @@ def _table(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         colour = colours.get(outcome.state, "white")
         minutes = f"{outcome.seconds / 60:.1f} min" if outcome.seconds else ""
-        table.add_row(shown(outcome.run_dir), f"[{colour}]{outcome.state}[/]", minutes, outcome.reason.replace("[", "\\["))
+        table.add_row(
+            shown(outcome.run_dir), f"[{colour}]{outcome.state}[/]", minutes, outcome.reason.replace("[", "\\[")
+        )
     console = Console()
     console.width = max(console.width, 100)
     console.print(table)

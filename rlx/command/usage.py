@@ -1,4 +1,4 @@
-"""What `rlx --help` and `rlx train --help [GROUP...]` print: read from the YAML files, so that it cannot fall behind them."""
+"""What `rlx --help` and `rlx train --help [GROUP...]` print: read from the YAML files, so it cannot fall behind."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -37,8 +37,11 @@ def verb(name: str, what: str, config_dir: Path | None) -> str:
         rows.append(f"  {group + '=':<24} {' '.join(names)}")
     resolved = f"\n       rlx {name} RUN/config.yaml" if name == "train" else ""
     return (
-        f"{what[0].upper()}{what[1:]}.\n\nusage: rlx {name} [GROUP=CHOICE...] [SETTING=VALUE...] [FLAGS...]{resolved}\n\n"
-        f"groups, with their choices ([default]):\n" + "\n".join(rows) + f"\n\n`rlx {name} --help GROUP` tells more of one.\n\n"
+        f"{what[0].upper()}{what[1:]}.\n\n"
+        f"usage: rlx {name} [GROUP=CHOICE...] [SETTING=VALUE...] [FLAGS...]{resolved}\n\n"
+        f"groups, with their choices ([default]):\n"
+        + "\n".join(rows)
+        + f"\n\n`rlx {name} --help GROUP` tells more of one.\n\n"
         f"settings:\n{_indented(_top_level_text())}\n\nflags:\n{FLAGS}"
     )
 

@@ -1,4 +1,4 @@
-"""What the user reads when something is wrong: one line that names the key, says what it may be, and offers the nearest name."""
+"""What the user reads when something is wrong: one line with the key, what it may be, and the nearest name."""
 
 import difflib
 import re
@@ -11,7 +11,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
     names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]
     last = word.rpartition(".")[2]
-    near = [name for name in names if "." in name and name.rpartition(".")[2] == last][:1]  # optimizer.beta: which beta?
+    near = [name for name in names if "." in name and name.rpartition(".")[2] == last][
+        :1
+    ]  # optimizer.beta: which beta?
     near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if not near:  # people remember the last word of a key
         near = difflib.get_close_matches(last, [n.rpartition(".")[2] for n in names], n=1, cutoff=0.75)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LIKE = ("world", "model", "optimizer", "reward", "reference", "compute")  # most alike first decides which run is nearest
+LIKE = (
+    "world",
+    "model",
+    "optimizer",
+    "reward",
+    "reference",
+    "compute",
+)  # most alike first decides which run is nearest
 # Stages of a run's costs, by what they grow with. "members" is apart: it is spent once, on artefacts.
 GROWS_WITH = {"learn": "rollouts", "final measurement": "final prompts", "combine": "nothing", "export": "nothing"}
 UPDATE_OVERHEAD, TOKEN_OVERHEAD = 0.03, 0.0015  # s per update and per drawn token of a batch, whatever the model's size
@@ -86,15 +93,20 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     members = config["reward"].get("num_members", 1) if "ensemble" in str(config["reward"]["_target_"]) else 1
     passes = 2 * (1 + 1 + members) + 6 * optimizer.get("num_epochs", 1)  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
-    learn = completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD
+    learn = (
+        completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD
+    )
     learn += config["num_steps"] * -(-completions(config) // config["num_steps"] // batch) * new * TOKEN_OVERHEAD
     look = evaluated(config) * tokens * parameters * 2 * (3 + members) / (EFFICIENCY * flops)
     look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
-    return Duration({"learn": learn, "measure on held-out prompts": look}, "a rule of thumb, good to a factor of three; no such run was timed here")
+    return Duration(
+        {"learn": learn, "measure on held-out prompts": look},
+        "a rule of thumb, good to a factor of three; no such run was timed here",
+    )
 
 
 def machine_flops() -> float:
-    """fp32 operations per second of a 512 x 512 matrix product on the device that would train; takes a tenth of a second."""
+    """fp32 operations per second of a 512 x 512 matrix product on the device that would train; takes 0.1 s."""
     import time
 
     import torch

@@ -1,4 +1,4 @@
-"""How big a model is, and what training it takes in memory and on disk: parameters and optimiser state, not activations."""
+"""How big a model is, and what memory training it takes: parameters and optimiser state, not activations."""
 
 import json
 import re

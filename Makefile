@@ -1,0 +1,60 @@
+# `make help` lists the targets. Every one of them sets up what is missing first.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+RUN ?=
+# Two torch threads on two busy cores were 8 times slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test test-all train sweep report plan doctor bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.done ## .venv with rlx and everything for development (PYTHON=python3.12 for another Python)
+
+$(VENV)/.done: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+check: setup ## style, types and the layers of the architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## the fast tests and one end-to-end run, a few minutes on two cores
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: setup ## all tests
+	$(BIN)/python -m pytest -q
+
+train: setup ## the main job; ARGS="reward=single seed=1" for another
+	$(BIN)/rlx train $(or $(ARGS),reward=warm reference=soup)
+
+sweep: setup ## all combinations: make sweep ARGS="reward=single,warm seed=0,1,2"
+	$(BIN)/rlx train -m $(or $(ARGS),reward=single,warm reference=frozen,soup)
+
+report: setup ## write a run's report again: make report RUN=runs/...
+	$(BIN)/rlx report $(or $(RUN),$(error say which run: make report RUN=runs/...))
+
+plan: setup ## what the main job would build and cost (ARGS= as for train)
+	$(BIN)/rlx plan $(or $(ARGS),reward=warm reference=soup)
+
+doctor: setup ## is this machine ready?
+	$(BIN)/rlx doctor
+
+bench: setup ## PPO beside TRL 1.12's, installed for this only; minutes
+	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
+	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(ARGS)
+
+clean: ## remove the environment and caches; runs and artefacts stay
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
