@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rlx.core.build import build
+from rlx.core.logs import speak
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
 from rlx.core.sampler import Sampler
@@ -17,7 +18,7 @@ from rlx.core.store import Recipe, Store
 from rlx.core.tracker import TrackerChoice
 from rlx.core.world import Judge, World
 from rlx.model.recipe import Model
-from rlx.supervised.gold import GoldModel
+from rlx.supervised.gold import GoldModel, gold_judge
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFT, SFTPolicy
 
@@ -55,16 +56,13 @@ class Cell:
         return [RewardMember(self.world, self.model, self.sft, self.reward_model, i) for i in range(count)]
 
     def gold(self) -> GoldModel | None:
-        """The gold reward model, where the world has no judge of its own."""
-        if self.world.judge() is not None:
+        """The gold reward model to train, where the world has neither a judge nor a checkpoint of one."""
+        if self.world.judge() is not None or getattr(self.world, "gold", None):
             return None
         return GoldModel(self.world, self.model, self.sft, self.reward_model)
 
     def judge(self) -> Judge:
-        gold = self.gold()
-        judge = self.world.judge() if gold is None else gold.judge(self.store.fetch(gold, self.settings.data_seed))
-        assert judge is not None
-        return judge
+        return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, self.settings.data_seed)
 
 
 def cell_of(config: Mapping[str, Any]) -> Cell:
@@ -94,6 +92,7 @@ def recipes_of(cell: Cell) -> list[tuple[str, Recipe, int]]:
 
 def run(config: Mapping[str, Any]) -> int:
     """Build what is missing; say where everything is."""
+    speak()
     cell = cell_of(config)
     for name, recipe, seed in recipes_of(cell):
         there = cell.store.has(recipe, seed)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import TrainingArguments
 
 from rlx import report
+from rlx.core.logs import Warnings, speak
 from rlx.core.progress import Bar, stage
 from rlx.core.rollout import ScoredRollout
 from rlx.core.world import Split
@@ -36,10 +37,11 @@ def run(config_path: Path) -> int:
     """Train the cell that a run directory's config.yaml describes, from its last checkpoint if it has one."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's TERM is a Ctrl-C
     directory = RunDirectory(config_path.parent)
+    warnings = speak(directory.path / "log.txt")
     config = OmegaConf.to_container(OmegaConf.load(config_path))
     assert isinstance(config, dict)
     with directory.running():
-        Training(directory, config).run()
+        Training(directory, config, warnings).run()
     report.run(directory.path)
     log.info("report: %s", directory.path / "report.html")
     return 0
@@ -48,11 +50,12 @@ def run(config_path: Path) -> int:
 class Training:
     """One run, from its artefacts to its summary."""
 
-    def __init__(self, directory: RunDirectory, config: Mapping[str, Any]) -> None:
+    def __init__(self, directory: RunDirectory, config: Mapping[str, Any], warnings: Warnings) -> None:
         self.directory = directory
         self.cell: Cell = cell_of(config)
         self.settings = self.cell.settings
         self.provenance = Provenance(directory.read("provenance.json"))
+        self.provenance.warnings = warnings.said
         self.tracker = self.cell.tracker.start(directory.path, config, directory.path.name)
 
     def run(self) -> None:
@@ -93,7 +96,7 @@ class Training:
             actors = Actors(reference, cell.reward.combine(members), cell.sampler, cell.compute.rows)
             start = with_critic(cell.model.policy(policies[0]), "none")
             policy = with_critic(cell.model.policy(policies[0]), cell.optimizer.critic)
-        singles = [Single(num_members=1).combine([path]) for path in members]
+        singles = [Single().combine([path]) for path in members]
         held_out = HeldOut(self.prompts("heldout"), actors, start, cell.judge(), cell.model.tokenizer(), singles)
         trainer = OnPolicyTrainer(
             policy,
@@ -210,5 +213,3 @@ class Training:
             **self.cell.compute.training_arguments(),
         )
 
-
-__all__ = ["PreTrainedModel", "run"]

@@ -159,7 +159,7 @@ def _fitted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTr
             for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
                 if layer is not None:
                     layer.weight[rows:] = layer.weight[:rows].float().mean(0).to(layer.weight.dtype)  # pyright: ignore
-    for config in (model.config, model.generation_config):
+    for config in (model.config, getattr(model, "generation_config", None)):
         if config is not None:
             config.pad_token_id, config.eos_token_id, config.bos_token_id = (
                 tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)  # fmt: skip
