@@ -1,0 +1,35 @@
+"""All figures of a run, in the order in which a report tells them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib as mpl
+
+from rlx.core.record import RunRecord
+from rlx.figure import curves, disagreement, factors, gold_by_divergence, gold_by_step, optimizer, style, win_rate
+
+FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, optimizer)
+
+
+class Drawn(NamedTuple):
+    name: str
+    title: str
+    caption: str
+    path: Path
+
+
+def draw_all(record: RunRecord, directory: Path) -> Iterator[Drawn]:
+    """Write `directory`/<name>.png for each figure that the run has the numbers for, and remove those it has not."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for module in FIGURES:
+        name = module.__name__.rpartition(".")[2]
+        path = directory / f"{name}.png"
+        with mpl.rc_context(style.STYLE):
+            drawn = module.draw(record)
+            if drawn is None:
+                path.unlink(missing_ok=True)
+                continue
+            figure, caption = drawn
+            style.save(figure, path)
+        yield Drawn(name, module.TITLE, caption, path)
