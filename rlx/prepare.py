@@ -52,8 +52,10 @@ class Cell:
 
     def members(self) -> list[RewardMember]:
         """The reward models that the proxy is made of."""
-        count = self.reward.num_members
-        return [RewardMember(self.world, self.model, self.sft, self.reward_model, i) for i in range(count)]
+        return [self.member(i) for i in range(self.reward.num_members)]
+
+    def member(self, index: int) -> RewardMember:
+        return RewardMember(self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
 
     def gold(self) -> GoldModel | None:
         """The gold reward model to train, where the world has neither a judge nor a checkpoint of one."""
@@ -80,11 +82,13 @@ def recipes(config: Mapping[str, Any]) -> list[tuple[str, Recipe, int]]:
 
 def recipes_of(cell: Cell) -> list[tuple[str, Recipe, int]]:
     members, policies, gold = cell.members(), cell.policies(), cell.gold()
-    first = members[0]
+    first = cell.member(0)
     named: list[tuple[str, Recipe]] = [(f"SFT policy {p.index}", p) for p in policies]
     trunks = {policy for member in members for policy in [member.trunk()[0]]} - set(policies)
     named += [(f"SFT policy {p.index}", p) for p in sorted(trunks, key=lambda p: p.index)]
-    named += [("preference pairs", first.pairs), ("score head", first.head), ("reference set", first.reference_set)]
+    if members:
+        named += [("preference pairs", first.pairs), ("score head", first.head)]
+    named += [("reference set", first.reference_set)]
     named += [(f"reward model {m.index}", m) for m in members]
     named += [("gold reward model", gold)] if gold else []
     return [(name, recipe, cell.settings.data_seed) for name, recipe in named]

@@ -6,7 +6,7 @@ Reads like the algorithm box of a paper; everything that it names is a choice of
 import json
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from rlx import report
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import Bar, stage
 from rlx.core.rollout import ScoredRollout
-from rlx.core.world import Split
+from rlx.core.scorer import Scorer
+from rlx.core.world import Judge, Split
 from rlx.engine.experience import Actors
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import HeldOut, sample_rows
@@ -29,6 +30,7 @@ from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 from rlx.prepare import Cell, cell_of, recipes_of
 from rlx.reward.single import Single
+from rlx.supervised.reference_set import read_reference_set
 
 log = logging.getLogger(__name__)
 
@@ -93,11 +95,13 @@ class Training:
         members = [paths[f"reward model {m.index}"] for m in cell.members()]
         with self.provenance.stage("combine"):
             reference = with_critic(cell.reference.combine(policies, cell.model), "none")
-            actors = Actors(reference, cell.reward.combine(members), cell.sampler, cell.compute.rows)
+            judge = cell.judge()
+            scorer = self.scorer(members, judge, paths["reference set"])
+            actors = Actors(reference, scorer, cell.sampler, cell.compute.rows)
             start = with_critic(cell.model.policy(policies[0]), "none")
             policy = with_critic(cell.model.policy(policies[0]), cell.optimizer.critic)
-        singles = [Single().combine([path]) for path in members]
-        held_out = HeldOut(self.prompts("heldout"), actors, start, cell.judge(), cell.model.tokenizer(), singles)
+        singles = [Single().combine([path]) for path in members] or [scorer]
+        held_out = HeldOut(self.prompts("heldout"), actors, start, judge, cell.model.tokenizer(), singles)
         trainer = OnPolicyTrainer(
             policy,
             self.arguments(),
@@ -115,6 +119,12 @@ class Training:
             self.after_step,
         )
         return trainer, held_out
+
+    def scorer(self, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
+        """The proxy that the reward choice makes of its members; without members it is the judge itself."""
+        if members:
+            return self.cell.reward.combine(members)
+        return self.cell.reward.of(judge, self.cell.model.tokenizer(), *read_reference_set(reference_set))
 
     def learn(self, trainer: OnPolicyTrainer, held_out: HeldOut) -> None:
         """From the last whole checkpoint, or from the start."""

@@ -45,15 +45,19 @@ class GoldModel:
     def build(self, directory: Path, store: Store, seed: int) -> None:
         given = self.world.gold_pairs(seed)
         if given is None:
-            raise UserError("the world has no gold pairs to train a gold model on; set world.gold to a reward model's checkpoint")
+            raise UserError(
+                "the world has no gold pairs to train a gold model on; set world.gold to a reward model's checkpoint"
+            )
         pairs, left_out = length_limit(self.world, self.model.tokenizer()).pairs(given)
         say_left_out("gold pairs", left_out)
         # Held-out prompts: gold is measured where the policies are.
         heldout, _ = length_limit(self.world, self.model.tokenizer()).pairs(self.world.heldout_pairs(seed))  # pyright: ignore
         if not pairs or not heldout:
-            raise UserError(f"no gold pair is short enough ({left_out}); raise world.max_prompt_tokens or max_completion_tokens")
+            raise UserError(
+                f"no gold pair is short enough ({left_out}); raise world.max_prompt_tokens or max_completion_tokens"
+            )
         train = [ended(pair) for pair in pairs]
-        like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0)
+        like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0.0, 0)
         trunk = self.model.reward_trunk(store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed))
         rows = RewardRows(self.model, [pair.prompt for pair in train])
         weight_H, _ = probe(trunk.eval(), rows, train, self.reward_model.probe_l2)
@@ -77,7 +81,8 @@ class GoldModel:
         )
         reference = read_reference_set(store.fetch(like.reference_set, seed))
         made = train_member(
-            Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference), directory
+            Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference),
+            directory,
         )
         (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
 
@@ -92,7 +97,9 @@ class RewardModelJudge:
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
         except (OSError, ValueError, KeyError) as ex:
-            raise UserError(f"{key}={name}: no tokenizer that can be loaded in it; save the reward model with its tokenizer") from ex
+            raise UserError(
+                f"{key}={name}: no tokenizer that can be loaded in it; save the reward model with its tokenizer"
+            ) from ex
         if self.tokenizer.eos_token_id is None:
             raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token")
         self.mean = getattr(self.model.config, "score_mean", 0.0)
@@ -100,7 +107,8 @@ class RewardModelJudge:
 
     def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         rows = [
-            encode_prompt(self.tokenizer, prompt.text) + encode_completion(self.tokenizer, completion.text, completion.ended)
+            encode_prompt(self.tokenizer, prompt.text)
+            + encode_completion(self.tokenizer, completion.text, completion.ended)
             for prompt, completion in zip(prompts, completions, strict=True)
         ]
         return ((score_rows(self.model, rows).double() - self.mean) / self.std).tolist()

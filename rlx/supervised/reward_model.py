@@ -69,6 +69,7 @@ class RewardMember:
     model: Model
     sft: SFT
     reward_model: RewardModel
+    label_noise: float  # the world's; a field, because the world's own identity (its data) does not depend on it
     index: int
 
     @property
@@ -78,7 +79,7 @@ class RewardMember:
             self.world, self.model, self.sft, r.num_pairs, r.num_heldout_pairs, r.completions_per_prompt,
             r.temperature, r.sampling_batch_size,
         )  # fmt: skip
-        return PreferencePairs(clean, self.world.label_noise)
+        return PreferencePairs(clean, self.label_noise)
 
     @property
     def head(self) -> ScoreHead:
@@ -110,7 +111,9 @@ class RewardMember:
         r = self.reward_model
         if self.index == 0:
             return r.learning_rate * r.learning_rate_factors[0], r.dropouts[0]
-        factor = r.learning_rate_factors[seed_of("member learning rate", seed, self.index) % len(r.learning_rate_factors)]
+        factor = r.learning_rate_factors[
+            seed_of("member learning rate", seed, self.index) % len(r.learning_rate_factors)
+        ]
         return r.learning_rate * factor, r.dropouts[seed_of("member dropout", seed, self.index) % len(r.dropouts)]
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
@@ -137,7 +140,14 @@ class RewardMember:
         with torch.no_grad():
             trunk.score.weight.copy_(load_head(store.fetch(self.head, seed)))  # pyright: ignore
         member = Member(
-            self.model, trunk, dropout, training, read(pairs / "pairs.jsonl"), read(pairs / "heldout.jsonl"), prompts, completions
+            self.model,
+            trunk,
+            dropout,
+            training,
+            read(pairs / "pairs.jsonl"),
+            read(pairs / "heldout.jsonl"),
+            prompts,
+            completions,
         )
         made = train_member(member, directory)
         made |= {"index": self.index, "trunk": f"SFT policy {policy.index}, {'end' if folder == '.' else folder}"}
