@@ -1,6 +1,5 @@
 """`rlx plan`: what a train would build and run, and what it would cost, before anything is started."""
 
-import importlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,16 +33,14 @@ def run(config: dict[str, Any]) -> int:
     return 0
 
 
-def _artefacts(console: Console, config: Mapping[str, Any]) -> int | None:
-    """The number of artefacts still to build; None where that cannot be told."""
-    try:
-        recipes = importlib.import_module("rlx.prepare").recipes(config)
-    except (ImportError, AttributeError) as error:
-        console.print(f"[yellow]artefacts cannot be listed:[/] {error}\n", markup=True)
-        return None
-    store, missing = Store(Path(config["cache_dir"])), 0
+def _artefacts(console: Console, config: Mapping[str, Any]) -> int:
+    """The number of artefacts still to build."""
+    from rlx.experiment.cell import cell_of
+
+    recipes, seed = cell_of(config).recipes(), config["data_seed"]
+    store, missing = Store(Path(config["cache_dir"]).expanduser()), 0
     table = Table("artefact", "state", "where", title=f"artefacts in {config['cache_dir']}", title_justify="left")
-    for name, recipe, seed in recipes:
+    for name, recipe in recipes.items():
         there = store.has(recipe, seed)
         missing += not there
         table.add_row(name, "[green]there[/]" if there else "[yellow]to build[/]", store.path(recipe, seed).name)

@@ -6,31 +6,25 @@ Reads like the algorithm box of a paper; everything that it names is a choice of
 import json
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from transformers import TrainingArguments
 
-from rlx import report
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import Bar, stage
 from rlx.core.rollout import ScoredRollout
-from rlx.core.scorer import Scorer
-from rlx.core.world import Judge, Split
-from rlx.engine.experience import Actors
 from rlx.engine.export import export_policy
-from rlx.engine.held_out import HeldOut, sample_rows
-from rlx.engine.prompts import EncodedPrompts, encode
+from rlx.engine.held_out import sample_rows
 from rlx.engine.provenance import Provenance
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
+from rlx.experiment.assembly import Assembly, assemble, prompts_of
+from rlx.experiment.cell import Cell, cell_of
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
-from rlx.prepare import Cell, cell_of, recipes_of
-from rlx.reward.single import Single
-from rlx.supervised.reference_set import read_reference_set
 
 log = logging.getLogger(__name__)
 
@@ -44,154 +38,104 @@ def run(config_path: Path) -> int:
     assert isinstance(config, dict)
     with directory.running():
         Training(directory, config, warnings).run()
-    report.run(directory.path)
-    log.info("report: %s", directory.path / "report.html")
     return 0
 
 
 class Training:
-    """One run, from its artefacts to its summary."""
+    """One run, from its artefacts to its report."""
 
     def __init__(self, directory: RunDirectory, config: Mapping[str, Any], warnings: Warnings) -> None:
         self.directory = directory
         self.cell: Cell = cell_of(config)
         self.settings = self.cell.settings
-        self.provenance = Provenance(directory.read("provenance.json"))
-        self.provenance.warnings = warnings.said
+        self.provenance = Provenance(directory.read("provenance.json"), warnings.said)
         self.tracker = self.cell.tracker.start(directory.path, config, directory.path.name)
 
     def run(self) -> None:
         try:
             paths = self.members()
-            trainer, held_out = self.trainer(paths)
-            self.learn(trainer, held_out)
-            summary = self.conclude(trainer, held_out)
+            with self.provenance.stage("combine"):
+                self.assembly: Assembly = assemble(self.cell, paths)
+                self.trainer = self.make_trainer()
+            self.learn()
+            self.conclude()
         except BaseException:
             self.save_provenance()
             self.tracker.finish({}, exit_code=1)
             raise
-        self.tracker.finish(summary)
 
     def members(self) -> dict[str, Path]:
         """Fetch every artefact; keep a record of where it lies and of how good the reward models are."""
-        store, seed = self.cell.store, self.settings.data_seed
         paths = {}
-        with self.provenance.stage("members"):
-            for name, recipe, _ in recipes_of(self.cell):
-                paths[name] = store.fetch(recipe, seed)
-        self.provenance.artefacts = {name: path.name for name, path in paths.items()}
-        records = []
-        for member in self.cell.members():
-            path = paths[f"reward model {member.index}"]
-            records.append({"address": path.name, **json.loads((path / "member.json").read_text())})
+        for name, recipe in self.cell.recipes().items():
+            with self.provenance.stage(name):
+                paths[name] = self.cell.store.fetch(recipe, self.settings.data_seed)
+            self.provenance.artefacts[name] = paths[name].name
+        members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
+        records = [{"address": path.name, **json.loads((path / "member.json").read_text())} for path in members]
         self.directory.write("members.json", records)
-        self.provenance.counts |= {f"world: {reason}": count for reason, count in self.cell.world.left_out().items()}
         return paths
 
-    def trainer(self, paths: Mapping[str, Path]) -> tuple[OnPolicyTrainer, HeldOut]:
-        """Combine the members, and set the policy beside its reference and its proxy reward."""
-        cell, settings = self.cell, self.settings
-        policies = [paths[f"SFT policy {p.index}"] for p in cell.policies()]
-        members = [paths[f"reward model {m.index}"] for m in cell.members()]
-        with self.provenance.stage("combine"):
-            reference = with_critic(cell.reference.combine(policies, cell.model), "none")
-            judge = cell.judge()
-            scorer = self.scorer(members, judge, paths["reference set"])
-            actors = Actors(reference, scorer, cell.sampler, cell.compute.rows)
-            start = with_critic(cell.model.policy(policies[0]), "none")
-            policy = with_critic(cell.model.policy(policies[0]), cell.optimizer.critic)
-        singles = [Single().combine([path]) for path in members] or [scorer]
-        held_out = HeldOut(self.prompts("heldout"), actors, start, judge, cell.model.tokenizer(), singles)
-        trainer = OnPolicyTrainer(
-            policy,
-            self.arguments(),
-            cell.optimizer,
-            cell.regularizer,
-            actors,
-            self.prompts("train"),
-            Plan(
-                num_steps=settings.num_steps,
-                num_prompts=settings.num_prompts,
-                num_micro=self.num_micro,
-                checkpoint_interval=settings.checkpoint.interval,
-                seed=settings.seed,
-            ),
-            self.after_step,
+    def make_trainer(self) -> OnPolicyTrainer:
+        """Set a policy, with the critic that its optimiser wants, beside its reference and its proxy reward."""
+        cell, settings, counts = self.cell, self.settings, self.provenance.counts
+        prompts = prompts_of(cell, "train", counts)
+        counts |= self.assembly.counts
+        plan = Plan(settings.num_steps, settings.num_prompts, self.num_micro, settings.checkpoint.interval, settings.seed)
+        policy = with_critic(cell.model.policy(self.assembly.start), cell.optimizer.critic)
+        return OnPolicyTrainer(
+            policy, self.arguments(), cell.optimizer, cell.regularizer, self.assembly.actors, prompts, plan, self.after_step
         )
-        return trainer, held_out
 
-    def scorer(self, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
-        """The proxy that the reward choice makes of its members; without members it is the judge itself."""
-        if members:
-            return self.cell.reward.combine(members)
-        return self.cell.reward.of(judge, self.cell.model.tokenizer(), *read_reference_set(reference_set))
-
-    def learn(self, trainer: OnPolicyTrainer, held_out: HeldOut) -> None:
+    def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
-        self.held_out, self.policy = held_out, trainer.model
-        checkpoint = latest_checkpoint(self.checkpoints)
-        done = checkpoint[1] if checkpoint else 0
-        self.directory.keep_rows_until(done if checkpoint else -1)
-        with self.provenance.stage("learn"), stage("policy", self.settings.num_steps) as bar:
-            self.bar: Bar = bar
+        checkpoint = latest_checkpoint(self.directory.path / "checkpoints")
+        self.directory.keep_rows_until(checkpoint[1] if checkpoint else -1)
+        with self.provenance.stage("policy"), stage("policy", self.settings.num_steps) as self.bar:
             if checkpoint:
-                path, step, trainer.beta = checkpoint
-                log.info("continuing after step %d of %d", step, self.settings.num_steps)
-                bar.advance(step)
+                path, step, self.trainer.beta = checkpoint
+                log.info("going on after step %d of %d", step, self.settings.num_steps)
+                self.bar.advance(step)
+                self.trainer.train(resume_from_checkpoint=str(path))
             else:
-                self.measure(0, self.settings.evaluation.num_prompts)
-            trainer.train(resume_from_checkpoint=str(checkpoint[0]) if checkpoint else None)
+                self.measure(0)
+                self.trainer.train()
 
     def after_step(self, step: int, row: dict[str, float], scored: ScoredRollout) -> None:
         self.directory.append(METRICS, [{"step": step, "split": "train", **row}])
         self.tracker.log(step, row)
-        evaluation = self.settings.evaluation
-        if step % evaluation.interval == 0 or step == self.settings.num_steps:
-            self.measure(step, evaluation.num_prompts)
-        self.bar.advance(note=f"proxy {row['objective/scores']:+.2f} KL {row['objective/kl']:.1f}")
+        if step % self.settings.evaluation.interval == 0 or step == self.settings.num_steps:
+            self.measure(step)
+        self.bar.advance(note=f"proxy {row['objective/scores']:+.2f}  KL {row['objective/kl']:.1f}")
 
-    def measure(self, step: int, num_prompts: int) -> None:
+    def measure(self, step: int) -> None:
         """One row of held-out measurements, and what the policy wrote."""
-        evaluation = self.held_out.evaluate(self.policy, num_prompts)  # pyright: ignore[reportArgumentType]
+        settings = self.settings.evaluation
+        evaluation = self.assembly.held_out.evaluate(self.trainer.policy, settings.num_prompts)
         row = measure_all(evaluation)
-        self.directory.append(SAMPLES, sample_rows(step, evaluation, self.settings.evaluation.num_samples))
+        self.directory.append(SAMPLES, sample_rows(step, evaluation, settings.num_samples))
         self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
         self.tracker.log(step, row, "heldout")
 
-    def conclude(self, trainer: OnPolicyTrainer, held_out: HeldOut) -> dict[str, float]:
-        """Measure once more on all held-out prompts, export the model, write it all down."""
+    def conclude(self) -> None:
+        """Measure once more on all held-out prompts, export the model, write the report."""
         with self.provenance.stage("final measurement"):
-            evaluation = held_out.evaluate(self.policy, self.settings.evaluation.final_num_prompts)  # pyright: ignore
-            summary = measure_all(evaluation) | {"evaluation/num_prompts": len(evaluation.prompts)}
+            evaluation = self.assembly.held_out.evaluate(self.trainer.policy, self.settings.evaluation.final_num_prompts)
+            summary = measure_all(evaluation)
         self.directory.write("summary.json", summary)
         self.save_provenance()
-        with self.provenance.stage("export"):
-            card = report.card(self.directory.path)
-            export_policy(trainer.model, self.cell.model.tokenizer(), self.directory.path / "model", card)  # pyright: ignore
-        self.save_provenance()
+        export_policy(self.trainer.policy, self.cell.model.tokenizer(), self.directory.path / "model", "")
         samples = self.directory.rows(SAMPLES)
         columns = ["step", "prompt", "completion", "proxy", "gold"]
-        self.tracker.table("samples", columns, [[row[name] for name in columns] for row in samples])
-        return summary
-
-    def prompts(self, split: Split) -> EncodedPrompts:
-        """The split's prompts in token ids; those too long are counted, and said, and left out."""
-        prompts = self.cell.world.prompts(split, self.settings.data_seed)
-        encoded = encode(self.cell.model.tokenizer(), prompts, self.cell.world.max_prompt_tokens)
-        if encoded.left_out:
-            log.warning("%d %s prompts are longer than world.max_prompt_tokens and are left out", encoded.left_out, split)
-            self.provenance.counts[f"{split} prompts too long"] = encoded.left_out
-        return encoded
+        self.tracker.table("samples", columns, [[str(row[name]) if name == "prompt" else row[name] for name in columns] for row in samples])
+        self.tracker.finish(summary)
 
     def save_provenance(self) -> None:
-        self.directory.write("provenance.json", self.provenance.content() | {"seed": self.settings.seed})
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.directory.path / "checkpoints"
+        self.directory.write("provenance.json", self.provenance.content())
 
     @property
     def num_micro(self) -> int:
+        """Parts that a minibatch is learnt from in, for memory."""
         micro = self.cell.compute.micro_batch_size
         minibatch = self.settings.num_prompts // self.cell.optimizer.num_minibatches
         return 1 if micro is None else -(-minibatch // micro)
@@ -199,7 +143,7 @@ class Training:
     def arguments(self) -> TrainingArguments:
         o = self.settings.torch_optimizer
         return TrainingArguments(
-            output_dir=str(self.checkpoints),
+            output_dir=str(self.directory.path / "checkpoints"),
             num_train_epochs=self.settings.num_steps,  # an epoch of the Trainer is one rollout
             gradient_accumulation_steps=self.num_micro,
             learning_rate=o.learning_rate,
@@ -222,4 +166,3 @@ class Training:
             seed=self.settings.seed % 2**31,
             **self.cell.compute.training_arguments(),
         )
-

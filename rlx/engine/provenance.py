@@ -16,12 +16,12 @@ PACKAGES = ("rlx", "torch", "transformers", "trl", "accelerate", "deepspeed", "p
 class Provenance:
     """Collected along a run; costs add up over interruptions."""
 
-    def __init__(self, before: dict) -> None:
-        """`before`: what an interrupted attempt at the same run had written."""
+    def __init__(self, before: dict, warnings: list[str]) -> None:
+        """`before`: what an interrupted attempt at the same run had written. `warnings` may grow while it runs."""
         self.costs: dict[str, float] = dict(before.get("costs", {}))
         self.artefacts: dict[str, str] = {}
         self.counts: dict[str, int] = {}
-        self.warnings: list[str] = []
+        self.warnings = warnings
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -73,21 +73,25 @@ class OnPolicyTrainer(Trainer):
         """Rollouts that have been learnt from."""
         return self.state.global_step // self.updates_per_step
 
+    @property
+    def policy(self) -> PreTrainedModel:
+        """The model as transformers made it, without a distributed wrapper."""
+        return self.accelerator.unwrap_model(self.model)  # pyright: ignore[reportReturnType]
+
     def get_train_dataloader(self):  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Rollouts(self)
 
     def rollout(self, step: int) -> Selection:
         """Draw, score and select for step `step` (from 0)."""
         start = time.perf_counter()
-        policy: PreTrainedModel = self.accelerator.unwrap_model(self.model)  # pyright: ignore[reportAssignmentType]
         prompts, ids_NP, mask_NP = self.prompts.batch(
             indices_of_step(step, self.plan.num_prompts, len(self.prompts.prompts), self.plan.seed)
         )
         num = self.plan.num_prompts * self.algorithm.num_samples
         seeds = [seed_of("rollout", self.plan.seed, step * num + i) for i in range(num)]
-        drawn = draw(policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
+        drawn = draw(self.policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
         drawn_at = time.perf_counter()
-        scored, entropy_NGT = score(drawn, policy, self.actors)
+        scored, entropy_NGT = score(drawn, self.policy, self.actors)
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
         divergence = self._divergence(scored)
         lengths = scored.mask_NGT.sum(-1).float()

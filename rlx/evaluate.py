@@ -1,0 +1,39 @@
+"""`rlx evaluate RUN`: measure a finished run's model again on held-out prompts, as many as wanted."""
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from rlx.core.error import UserError
+from rlx.core.logs import speak
+from rlx.engine.run_directory import RunDirectory
+from rlx.experiment.assembly import assemble
+from rlx.experiment.cell import cell_of
+from rlx.metric.battery import measure_all
+from rlx.model.actor_critic import with_critic
+
+
+def run(run_dir: Path, num_prompts: int | None) -> int:
+    """Write evaluation.json beside summary.json and show it. Raises UserError where there is no model yet."""
+    speak()
+    if not (run_dir / "model" / "config.json").is_file():
+        raise UserError(f"{run_dir} has no model yet; finish it first: rlx train {run_dir}")
+    config = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))
+    assert isinstance(config, dict)
+    cell = cell_of(config)
+    seed = cell.settings.data_seed
+    paths = {name: cell.store.fetch(recipe, seed) for name, recipe in cell.recipes().items()}
+    held_out = assemble(cell, paths).held_out
+    wanted = num_prompts or cell.settings.evaluation.final_num_prompts
+    if wanted > (there := len(held_out.prompts.prompts)):
+        raise UserError(f"--num-prompts {wanted}: the world has {there} held-out prompts; ask for at most those")
+    policy = with_critic(cell.model.policy(run_dir / "model"), "none")
+    row = measure_all(held_out.evaluate(policy, wanted))
+    RunDirectory(run_dir).write("evaluation.json", row)
+    table = Table("measurement", "value", title=f"{run_dir.name} on {wanted} held-out prompts", title_justify="left")
+    for name, value in row.items():
+        table.add_row(name, f"{value:.4g}")
+    Console().print(table)
+    return 0

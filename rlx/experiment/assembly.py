@@ -1,0 +1,61 @@
+"""From artefacts on disk to the models that a rollout and a measurement need."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rlx.core.scorer import Scorer
+from rlx.core.world import Judge, Split
+from rlx.engine.experience import Actors
+from rlx.engine.held_out import HeldOut
+from rlx.engine.prompts import EncodedPrompts, encode
+from rlx.experiment.cell import Cell
+from rlx.model.actor_critic import with_critic
+from rlx.reward.single import Single
+from rlx.supervised.reference_set import read_reference_set
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """`counts`: what was left out on the way, by reason."""
+
+    actors: Actors
+    held_out: HeldOut
+    start: Path  # the SFT policy that training starts from
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def assemble(cell: Cell, paths: Mapping[str, Path]) -> Assembly:
+    """Combine the members into the proxy and the policies into the reference; `paths` are those of cell.recipes()."""
+    policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
+    members = [paths[f"reward model {member.index}"] for member in cell.members()]
+    judge = cell.judge()
+    scorer = _scorer(cell, members, judge, paths["reference set"])
+    reference = with_critic(cell.reference.combine(policies, cell.model), "none")
+    actors = Actors(reference, scorer, cell.sampler, cell.compute.rows)
+    start = with_critic(cell.model.policy(policies[0]).requires_grad_(False), "none")
+    counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
+    prompts = prompts_of(cell, "heldout", counts)
+    # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
+    singles = [Single().combine([path]) for path in members] or [scorer]
+    return Assembly(actors, HeldOut(prompts, actors, start, judge, cell.model.tokenizer(), singles), policies[0], counts)
+
+
+def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPrompts:
+    """The split's prompts in token ids; those too long are left out, said, and added to `counts`."""
+    prompts = cell.world.prompts(split, cell.settings.data_seed)
+    encoded = encode(cell.model.tokenizer(), prompts, cell.world.max_prompt_tokens)
+    if encoded.left_out:
+        log.warning("%d %s prompts are longer than world.max_prompt_tokens and are left out", encoded.left_out, split)
+        counts[f"{split} prompts longer than world.max_prompt_tokens"] = encoded.left_out
+    return encoded
+
+
+def _scorer(cell: Cell, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
+    """The proxy that the reward choice makes of its members; without members it is the judge itself."""
+    if members:
+        return cell.reward.combine(members)
+    return cell.reward.of(judge, cell.model.tokenizer(), *read_reference_set(reference_set))

@@ -1,0 +1,88 @@
+"""One choice from every group: what a run is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlx.core.build import build
+from rlx.core.policy_optimizer import PolicyOptimizer
+from rlx.core.regularizer import Regularizer
+from rlx.core.sampler import Sampler
+from rlx.core.settings import Settings, settings_of
+from rlx.core.store import Recipe, Store
+from rlx.core.tracker import TrackerChoice
+from rlx.core.world import Judge, World
+from rlx.model.recipe import Model
+from rlx.supervised.gold import GoldModel, gold_judge
+from rlx.supervised.reference_set import ReferenceSet
+from rlx.supervised.reward_model import RewardMember, RewardModel
+from rlx.supervised.sft import SFT, SFTPolicy
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The recipes that a config's groups describe, and the artefacts that follow from them."""
+
+    settings: Settings
+    world: World
+    model: Model
+    sft: SFT
+    reward_model: RewardModel
+    reward: Any
+    reference: Any
+    regularizer: Regularizer
+    optimizer: PolicyOptimizer
+    sampler: Sampler
+    compute: Any
+    tracker: TrackerChoice
+
+    @property
+    def store(self) -> Store:
+        return Store(Path(self.settings.cache_dir).expanduser())
+
+    def policies(self) -> list[SFTPolicy]:
+        """The SFT policies that the reference is made of; the policy starts from the first."""
+        return [SFTPolicy(self.world, self.model, self.sft, i) for i in range(self.reference.num_policies)]
+
+    def members(self) -> list[RewardMember]:
+        """The reward models that the proxy is made of."""
+        return [self._member(i) for i in range(self.reward.num_members)]
+
+    def reference_set(self) -> ReferenceSet:
+        """What every scorer is z-normalised on."""
+        return self._member(0).reference_set
+
+    def gold(self) -> GoldModel | None:
+        """The gold reward model to train, where the world has neither a judge nor a checkpoint of one."""
+        if self.world.judge() is not None or getattr(self.world, "gold", None):
+            return None
+        return GoldModel(self.world, self.model, self.sft, self.reward_model)
+
+    def judge(self) -> Judge:
+        return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, self.settings.data_seed)
+
+    def recipes(self) -> dict[str, Recipe]:
+        """Every artefact that the cell needs, by name, in the order in which they are built."""
+        members, policies, gold = self.members(), self.policies(), self.gold()
+        trunks = {member.trunk()[0] for member in members}
+        policies += sorted(trunks - set(policies), key=lambda policy: policy.index)
+        named: dict[str, Recipe] = {f"SFT policy {policy.index}": policy for policy in policies}
+        if members:
+            named |= {"preference pairs": members[0].pairs, "score head": members[0].head}
+        named["reference set"] = self.reference_set()
+        named |= {f"reward model {member.index}": member for member in members}
+        return named | ({"gold reward model": gold} if gold else {})
+
+    def _member(self, index: int) -> RewardMember:
+        return RewardMember(self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
+
+
+def cell_of(config: Mapping[str, Any]) -> Cell:
+    """The cell that a checked, resolved config describes; torch is set to the threads that it asks for."""
+    groups = [name for name in Cell.__dataclass_fields__ if name != "settings"]
+    cell = Cell(settings_of(config), **{name: build(config[name]) for name in groups})
+    torch.set_num_threads(cell.compute.num_threads)
+    return cell
