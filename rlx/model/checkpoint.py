@@ -1,8 +1,13 @@
-"""Where a model's files lie: a local directory as it is, a Hub model through its cache. Safetensors only, no remote code."""
+"""Where a model's files lie: a local directory as it is, a Hub model through its cache.
+
+Safetensors only, no remote code.
+"""
 
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +15,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import safe_open
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from rlx.core.error import UserError
 
@@ -79,6 +85,20 @@ class Weights:
 
     def tensor(self, name: str) -> Tensor:
         return self._where[name].get_tensor(name)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' bars and load reports: what they tell is checked by whoever loads."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def content_hash(directory: Path) -> str:

@@ -17,7 +17,7 @@ from transformers import (
 
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
-from rlx.model.checkpoint import Weights, content_hash, local_directory
+from rlx.model.checkpoint import Weights, content_hash, local_directory, quiet
 from rlx.model.recipe import Task
 from rlx.model.score_head import HEAD
 from rlx.model.tokens import pad_token_for
@@ -66,11 +66,12 @@ class Pretrained:
 
     def policy(self, path: Path | None) -> PreTrainedModel:
         directory = local_directory(self.path, self.revision, "model.path") if path is None else path
-        model, info = AutoModelForCausalLM.from_pretrained(directory, dtype=self._dtype, output_loading_info=True)
-        if info["missing_keys"]:
-            raise UserError(
-                f"model.path={directory}: {min(info['missing_keys'])} is not in the checkpoint; it is no whole causal LM"
+        with quiet():
+            model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+                directory, dtype=self._dtype, output_loading_info=True
             )
+        if lost := sorted(info["missing_keys"]):
+            raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
         return _fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
@@ -78,17 +79,15 @@ class Pretrained:
         if self.reward_path is not None:
             directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
             if HEAD in Weights(directory).names():
-                log.warning(
-                    "model.reward_path=%s: its trained score head is not used; reward models start from a probed one",
-                    directory,
-                )
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+                log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
+        with quiet():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            )
         head = getattr(model, "score", None)
         if not isinstance(head, torch.nn.Linear) or head.bias is not None:
             raise UserError(
-                f"model.path={directory}: {type(model).__name__} has no linear `score` head; choose a decoder-only model"
+                f"model.path={directory}: {type(model).__name__} has no `score` head; use a decoder-only model"
             )
         if lost := sorted(map(str, set(info["missing_keys"]) - {HEAD})):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint")
@@ -146,15 +145,12 @@ def _read_template(name: str) -> str:
 
 def _fitted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """The model's special tokens are the tokenizer's, and every token has an embedding."""
-    rows = model.get_input_embeddings().num_embeddings  # pyright: ignore[reportAttributeAccessIssue]
-    if len(tokenizer) > rows:
+    rows = len(model.get_input_embeddings().weight)  # pyright: ignore[reportArgumentType]
+    if (size := len(tokenizer)) > rows:
         log.info(
-            "%s: embeddings grow from %d to %d rows, the new ones the mean of the old",
-            tokenizer.name_or_path,
-            rows,
-            len(tokenizer),
+            "%s: embeddings grow from %d to %d rows, the new ones the mean of the old", model.name_or_path, rows, size
         )
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        model.resize_token_embeddings(size, mean_resizing=False)
         with torch.no_grad():
             for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
                 if layer is not None:

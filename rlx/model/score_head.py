@@ -1,4 +1,4 @@
-"""A reward model is a sequence classifier with one label whose `score` head came out of its checkpoint, never out of chance."""
+"""A reward model: a sequence classifier with one label and a `score` head from its checkpoint, never out of chance."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
-from rlx.model.checkpoint import Weights, local_directory
+from rlx.model.checkpoint import Weights, local_directory, quiet
 
 log = logging.getLogger(__name__)
 HEAD = "score.weight"
@@ -24,9 +24,10 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     """
     directory = local_directory(str(name), revision, key)
     check_score_head(directory, f"{key}={name}")
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        directory, num_labels=1, dtype="auto", output_loading_info=True
-    )
+    with quiet():
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            directory, num_labels=1, dtype="auto", output_loading_info=True
+        )
     if broken := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
         raise UserError(
             f"{key}={name}: {', '.join(broken[:3])} would be initialised at random; the checkpoint is not whole"

@@ -1,4 +1,4 @@
-"""Text to token ids and back, in one place, so that training, rollouts and scoring see the same ids, the end included."""
+"""Text to token ids and back, in one place: training, rollouts and scoring see the same ids, the end included."""
 
 from collections.abc import Iterable, Sequence
 
@@ -47,7 +47,7 @@ def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool
     """Token ids of a completion, closed by EOS if it ended by itself. What looks like a special token in the text stays
     text: no policy can write itself an end of sequence that a reward model would take for one."""
     ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
-    return [*ids, tokenizer.eos_token_id] if ended else ids
+    return [*ids, int(tokenizer.eos_token_id)] if ended else ids  # pyright: ignore[reportArgumentType]
 
 
 def check_completion(tokenizer: PreTrainedTokenizerBase, text: str, where: str) -> None:
@@ -68,7 +68,7 @@ def decode_completion(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) ->
 
 
 def translate_prompt(ids: Sequence[int], source: PreTrainedTokenizerBase, target: PreTrainedTokenizerBase) -> list[int]:
-    """A prompt's ids under another tokenizer, by way of the text that the source's ids spell (template marks included)."""
+    """A prompt's ids under another tokenizer, by the text that the source's ids spell, template marks included."""
     ids = list(ids)
     if ids and ids[0] == source.bos_token_id:
         ids = ids[1:]

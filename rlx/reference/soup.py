@@ -1,5 +1,7 @@
-"""The weight average of SFT policies as reference (SALSA, arXiv 2411.01798). The policy still starts from SFT policy 0, so
-its divergence from the reference is not 0 at the start."""
+"""The weight average of SFT policies as reference (SALSA, arXiv 2411.01798).
+
+The policy still starts from SFT policy 0, so its divergence from the reference is not 0 at the start.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +37,9 @@ class Soup:
 
     def __post_init__(self) -> None:
         if self.num_policies == 1 and self.alpha not in (None, 1.0):
-            raise UserError(f"reference.alpha={self.alpha} with reference.num_policies=1: there is no other policy; use 2 or more")
+            raise UserError(
+                f"reference.alpha={self.alpha} with reference.num_policies=1: there is no other policy; use 2 or more"
+            )
 
     def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
         """The soup in eval mode, without gradients."""

@@ -42,7 +42,9 @@ class LoadedMember:
         raw = score_rows(self.model, self.reference).double()
         mean, std = float(raw.mean()), float(raw.std(correction=0))
         if not std > 0:
-            raise UserError("the averaged reward model gives every reference completion one score; its members do not fit together")
+            raise UserError(
+                "the averaged reward model gives every reference completion one score; its members do not fit together"
+            )
         return replace(self, mean=mean, std=std)
 
 
@@ -97,9 +99,7 @@ class Ensemble:
 
 def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]]) -> Tensor:
     if (t := member.translation) is not None:
-        rows = [
-            (translate_prompt(p, t.source, t.target), translate_completion(c, t.source, t.target)) for p, c in rows
-        ]
+        rows = [(translate_prompt(p, t.source, t.target), translate_completion(c, t.source, t.target)) for p, c in rows]
     return score_rows(member.model, [p + c for p, c in rows], ROWS_AT_A_TIME)
 
 

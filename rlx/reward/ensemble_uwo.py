@@ -31,7 +31,9 @@ class EnsembleUWO:
 
     def __post_init__(self) -> None:
         if self.num_members <= self.ddof:
-            raise UserError(f"reward.ddof={self.ddof} with reward.num_members={self.num_members}: no variance; use ddof=0")
+            raise UserError(
+                f"reward.ddof={self.ddof} with reward.num_members={self.num_members}: no variance; use ddof=0"
+            )
 
     def combine(self, member_paths: Sequence[Path]) -> Scorer:
         aggregate = partial(ensemble_uwo, coefficient=self.coefficient, ddof=self.ddof)

@@ -44,7 +44,9 @@ class WARM:
         assert len(member_paths) == self.num_members
         cosine = least_cosine([Weights(path).tensor(HEAD) for path in member_paths])
         if cosine < LEAST_COSINE:
-            log.warning("reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine)
+            log.warning(
+                "reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine
+            )
         first = load_member(member_paths[0])
         load_weights(first.model, warm(member_paths))
         return Ensemble([first if self.num_members == 1 else first.normalised()], single)

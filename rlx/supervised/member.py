@@ -58,13 +58,15 @@ def train_member(member: Member, directory: Path) -> dict:
     scores_B = score_rows(trained, reference).double()
     mean, std = float(scores_B.mean()), float(scores_B.std(correction=0))
     if not std > 0:
-        raise UserError(f"{member.training.name}: scores all reference completions {mean:g}; raise its learning rate or num_pairs")
+        raise UserError(
+            f"{member.training.name}: scores all reference completions {mean:g}; raise its learning rate or num_pairs"
+        )
     trained.config.score_mean, trained.config.score_std = mean, std
     trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
     rows.tokenizer.save_pretrained(directory)
     if not rows.shared:
         rows.policy_tokenizer.save_pretrained(directory / "policy_tokenizer")
-    ids_BT, mask_BT = pack(reference, rows.tokenizer.pad_token_id)
+    ids_BT, mask_BT = pack(reference, trained.config.pad_token_id)
     save_file({"ids": ids_BT, "mask": mask_BT}, directory / "reference_set.safetensors")
     return {
         "learning_rate": member.training.learning_rate,
@@ -105,7 +107,11 @@ def dropout_of(model: PreTrainedModel, dropout: float) -> Iterator[None]:
     """
     # Attention reads its dropout from a number of its own, everything else is a layer.
     places = [(module, "p") for module in model.modules() if isinstance(module, torch.nn.Dropout)]
-    places += [(m, "attention_dropout") for m in model.modules() if isinstance(getattr(m, "attention_dropout", None), float | int)]
+    places += [
+        (m, "attention_dropout")
+        for m in model.modules()
+        if isinstance(getattr(m, "attention_dropout", None), float | int)
+    ]
     if dropout and not places:
         raise UserError(f"reward_model.dropouts: {type(model).__name__} has no dropout to set; use [0.0]")
     before = [getattr(module, name) for module, name in places]

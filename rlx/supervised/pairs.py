@@ -40,7 +40,7 @@ class Preference:
 
 
 def flipped_indices(num_pairs: int, noise: float, seed: int) -> list[int]:
-    """Which of `num_pairs` pairs label noise swaps: exactly round(noise * num_pairs); less noise flips a part of them."""
+    """Which pairs label noise swaps: round(noise * num_pairs) of them; less noise flips a part of those."""
     order = torch.randperm(num_pairs, generator=torch.Generator().manual_seed(seed_of("label noise", seed)))
     return sorted(order[: round(noise * num_pairs)].tolist())
 
@@ -62,7 +62,9 @@ class CleanPairs:
 
     def __post_init__(self) -> None:
         if self.completions_per_prompt < 2 or self.completions_per_prompt % 2:
-            raise UserError(f"reward_model.completions_per_prompt={self.completions_per_prompt}: must be even, 2 or more")
+            raise UserError(
+                f"reward_model.completions_per_prompt={self.completions_per_prompt}: must be even, 2 or more"
+            )
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         given = self.world.pairs(seed)
@@ -78,7 +80,9 @@ class CleanPairs:
         counts = Counter(left_out) + Counter({f"held-out {k}": v for k, v in left_out_heldout.items()})
         say_left_out("preference pairs", counts)
         if not train or not heldout:
-            raise UserError("no preference pair is short enough; raise world.max_prompt_tokens or world.max_completion_tokens")
+            raise UserError(
+                "no preference pair is short enough; raise world.max_prompt_tokens or world.max_completion_tokens"
+            )
         return [ended(p) for p in train], [ended(p) for p in heldout[: self.num_heldout_pairs]], dict(counts)
 
     def _draw(self, store: Store, seed: int) -> tuple[list[Preference], list[Preference], dict[str, int]]:
@@ -125,7 +129,9 @@ class _Drawer:
                     return found
             passes += 1
             if not found:
-                raise UserError(f"the judge prefers none of {len(order)} pairs of completions of {split} prompts: all are ties")
+                raise UserError(
+                    f"the judge prefers none of {len(order)} pairs of completions of {split} prompts: all are ties"
+                )
         return found
 
     def _judged(self, prompts: Sequence[Prompt], number: int) -> list[Preference]:
@@ -146,7 +152,7 @@ class _Drawer:
 
 @dataclass(frozen=True)
 class PreferencePairs:
-    """What the members are trained and measured on: as CleanPairs, with label noise; pairs.json lists the flipped rows."""
+    """What members are trained and measured on: CleanPairs with label noise; pairs.json lists the flipped rows."""
 
     VERSION: ClassVar[int] = 1
 

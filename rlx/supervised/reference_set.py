@@ -1,5 +1,8 @@
-"""Common completions of SFT policy 0: each member's scores are put on the scale of its own mean and spread over them, so
-that a minimum or a variance over members means something."""
+"""Common completions of SFT policy 0, to put members on one scale.
+
+Each member's scores are measured in its own mean and spread over them, so that a minimum or a variance over members
+means something.
+"""
 
 import json
 from collections.abc import Sequence
@@ -51,11 +54,18 @@ class ReferenceSet:
             completions = draw(policy, tokenizer, chosen, seeds, sampler, bar)
         with (directory / "reference.jsonl").open("w") as file:
             for prompt, completion in zip(chosen, completions, strict=True):
-                row = {"prompt_id": prompt.id, "prompt": prompt.text, "completion": completion.text, "ended": completion.ended}
+                row = {
+                    "prompt_id": prompt.id,
+                    "prompt": prompt.text,
+                    "completion": completion.text,
+                    "ended": completion.ended,
+                }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_reference_set(directory: Path) -> tuple[Sequence[Prompt], Sequence[Completion]]:
     """Prompts and completions of equal number."""
     rows = [json.loads(line) for line in (directory / "reference.jsonl").read_text().splitlines()]
-    return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [Completion(r["completion"], r["ended"]) for r in rows]
+    return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [
+        Completion(r["completion"], r["ended"]) for r in rows
+    ]

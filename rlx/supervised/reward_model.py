@@ -60,8 +60,11 @@ class RewardModel:
 
 @dataclass(frozen=True)
 class RewardMember:
-    """A sequence-classification directory with tokenizer; config.score_mean and score_std are those of its raw scores on
-    the reference set, whose ids are in reference_set.safetensors; member.json says how it was trained and how well."""
+    """A sequence-classification directory with tokenizer.
+
+    config.score_mean and score_std are those of its raw scores on the reference set, whose ids are in
+    reference_set.safetensors; member.json says how it was trained and how well.
+    """
 
     VERSION: ClassVar[int] = 1
 

@@ -1,7 +1,7 @@
 """The one place that touches TRL's trainers: SFTTrainer and RewardTrainer on rows of token ids, and their traps.
 
-The traps, each of which has a line below: TRL's configs turn on bf16 and gradient checkpointing, filter NaN losses out of
-the logs, cut long rows, disable dropout in reward models and train on the prompt unless told otherwise.
+The traps, each of which has a line below: TRL's configs turn on bf16 and gradient checkpointing, filter NaN losses out
+of the logs, cut long rows, disable dropout in reward models and train on the prompt unless told otherwise.
 """
 
 import copy
@@ -20,7 +20,10 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
-from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from trl.trainer.reward_config import RewardConfig
+from trl.trainer.reward_trainer import RewardTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
@@ -62,7 +65,8 @@ class Training:
             "warmup_steps": self.warmup_share,  # a share of all updates if below 1
             "weight_decay": self.weight_decay,
             "max_grad_norm": self.max_grad_norm,
-            "gradient_checkpointing": self.gradient_checkpointing,
+            "gradient_checkpointing": None,  # TRL's default is True; transformers knows it by its new name
+            "activation_checkpointing": self.gradient_checkpointing,
             "seed": seed,
             "data_seed": seed,
             "bf16": cuda and dtype == torch.bfloat16,
@@ -112,7 +116,7 @@ def fit_reward_model(
     lora: LoraConfig | None,
     training: Training,
 ) -> PreTrainedModel:
-    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), its dropout on."""
+    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
     with _alone(), tempfile.TemporaryDirectory() as scratch:
         dtype = _to_training(model, lora)
         trainer = RewardTrainer(
@@ -152,7 +156,9 @@ def _finished(model: Any, dtype: torch.dtype) -> PreTrainedModel:
 
 
 class _Snapshots(TrainerCallback):
-    def __init__(self, shares: Sequence[float], dtype: torch.dtype, keep: Callable[[int, PreTrainedModel], None]) -> None:
+    def __init__(
+        self, shares: Sequence[float], dtype: torch.dtype, keep: Callable[[int, PreTrainedModel], None]
+    ) -> None:
         self.shares, self.dtype, self.keep = shares, dtype, keep
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
