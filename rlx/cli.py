@@ -1,4 +1,4 @@
-"""`rlx COMMAND ...`: the first word picks the verb, the rest belongs to it. Nothing heavy is imported before it is needed."""
+"""`rlx COMMAND ...`: the first word picks the verb, the rest belongs to it. Nothing heavy is imported early."""
 
 import argparse
 import importlib

@@ -159,13 +159,14 @@ def _wanted(problem: Any) -> str:
             return "true or false"
         case "string_type":
             return "text (quote a number that is a name: '\"7\"')"
+        case "list_type" | "tuple_type":
+            return "a list: [1, 2]"
         case "literal_error":
             return f"{limits['expected']}"
         case "none_required":
             return "null"
         case _:
-            message = str(problem["msg"])
-            return message[0].lower() + message[1:].removeprefix("nput should be ")
+            return str(problem["msg"]).removeprefix("Input should be ")
 
 
 def _shown(value: Any) -> str:

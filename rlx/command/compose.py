@@ -1,4 +1,4 @@
-"""The command line becomes cells: a resolved config for each run that it asks for, composed by Hydra; no file written."""
+"""The command line becomes cells: a resolved config for each run asked for, composed by Hydra; nothing is written."""
 
 import os
 import sys
@@ -111,8 +111,10 @@ def run_hydra(arguments: Sequence[str], task: Callable[[], None]) -> None:
 def _worded(error: Exception, arguments: Sequence[str]) -> Exception:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
-    if isinstance(error, UserError) or not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
+    known = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
+    if isinstance(error, UserError) or not isinstance(error, known):
         return error
     extra = parse(arguments).config_dir
     worded = of_hydra(error, lambda: known_keys(arguments), lambda: groups(Path(extra) if extra else None))

@@ -80,6 +80,12 @@ def the_lab_model_speaks_the_labs_language(config: Config) -> str | None:
     )
 
 
+def preferences_are_given(config: Config) -> str | None:
+    if kind(config, "world") != "preferences" or config["world"].get("path"):
+        return None
+    return "world=preferences needs world.path=<file, folder or dataset on the Hub>"
+
+
 def slots_hold_their_own(config: Config) -> str | None:
     """supervised@sft=reward_model would compose: the slots draw from one folder."""
     for slot, other in (("sft", "reward_model"), ("reward_model", "sft")):
@@ -119,6 +125,7 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     several_members_make_an_ensemble,
     several_policies_make_a_soup,
     the_lab_model_speaks_the_labs_language,
+    preferences_are_given,
     completions_fit,
     slots_hold_their_own,
     labels_say_something,

@@ -1,0 +1,112 @@
+"""Values and combinations, on one composed config that each test changes in one place."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+
+from rlx.command.check import checked
+from rlx.command.compose import compose
+from rlx.core.error import UserError
+
+
+@pytest.fixture(scope="module")
+def default():
+    return compose([])[0].config
+
+
+@pytest.fixture(scope="module")
+def warm_soup():
+    return compose(["reward=warm", "reference=soup"])[0].config
+
+
+def changed(config, key, value):
+    result = copy.deepcopy(config)
+    *path, last = key.split(".")
+    node = result
+    for name in path:
+        node = node[name]
+    if value is KeyError:
+        del node[last]
+    else:
+        node[last] = value
+    return result
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("optimizer.gamma", "abc", "optimizer.gamma=abc: must be a number"),
+        ("optimizer.gamma", "0.5", "optimizer.gamma=0.5: must be a number"),
+        ("optimizer.gamma", 1.5, "optimizer.gamma=1.5: must be at most 1"),
+        ("optimizer.gamma", None, "optimizer.gamma=null: must be a number"),
+        ("optimizer.gamma", float("nan"), "optimizer.gamma=nan: not a number"),
+        ("num_steps", 0, "num_steps=0: must be more than 0"),
+        ("num_steps", 2.0, "num_steps=2.0: must be a whole number"),
+        ("seed", True, "seed=true: must be a whole number"),
+        ("seed", -1, "seed=-1: must be at least 0"),
+        ("optimizer.whiten_rewards", 1, "optimizer.whiten_rewards=1: must be true or false"),
+        ("optimizer.critic", "shard", "(did you mean 'shared'?)"),
+        ("optimizer.critic", 3, "optimizer.critic=3: must be"),
+        ("torch_optimizer.schedule", "cosin", "must be 'constant', 'linear' or 'cosine' (did you mean 'cosine'?)"),
+        ("reward_model.dropouts", [0.1, 2], "reward_model.dropouts.1=2: must be at most 1"),
+        ("reward_model.dropouts", 0.1, "reward_model.dropouts=0.1: must be a list"),
+        ("evaluation", 3, "evaluation=3: has settings of its own; write evaluation.<setting>=value"),
+        ("name", 7, "name=7: must be text"),
+        ("name", "a/b", "one word without '/'"),
+        ("optimizer.foo", 1, "no setting called 'optimizer.foo'"),
+        ("optimizer.gamma", KeyError, "optimizer.gamma is missing"),
+        ("world._target_", KeyError, "world: a choice needs a `_target_"),
+        ("world._target_", "rlx.world.lab.Lob", "no class in rlx.world.lab called 'Lob' (did you mean 'Lab'?)"),
+        ("world._target_", "nowhere.Lab", "world._target_: no module 'nowhere'"),
+        ("num_prompts", 63, "choose num_prompts=64"),
+        ("sampler.max_new_tokens", 65, "more than world.max_completion_tokens=64"),
+        ("world.label_noise", 0.5, "world.label_noise=0.5: at 0.5 labels say nothing"),
+        ("evaluation.interval", 81, "nothing would be measured along training"),
+        ("torch_optimizer.warmup_steps", 100_000, "the full rate is never reached"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_what_it_may_be(default, key, value, says):
+    with pytest.raises(UserError) as raised:
+        checked(changed(default, key, value))
+    assert says in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_an_ensemble_of_one_and_a_soup_of_one_are_refused(warm_soup):
+    with pytest.raises(UserError, match="warm combines at least 2 reward models; one alone is reward=single"):
+        checked(changed(warm_soup, "reward.num_members", 1))
+    with pytest.raises(UserError, match="a soup averages at least 2 policies; one alone is reference=frozen"):
+        checked(changed(warm_soup, "reference.num_policies", 1))
+
+
+def test_a_number_written_1_and_one_written_1_point_0_are_one_content(default):
+    config = checked(changed(default, "optimizer.gamma", 1))
+    assert config == checked(changed(default, "optimizer.gamma", 1.0))
+    assert isinstance(config["optimizer"]["gamma"], float)
+
+
+def test_a_number_in_scientific_notation_is_a_number():
+    config = checked(compose(["torch_optimizer.learning_rate=1e-5", "num_steps=100"])[0].config)
+    assert config["torch_optimizer"]["learning_rate"] == 0.00001
+
+
+def test_what_was_checked_can_be_checked_again(default):
+    assert checked(checked(default)) == checked(default)
+
+
+def test_the_directories_are_absolute_wherever_a_worker_starts(default, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = checked(changed(default, "cache_dir", "~/cache"))
+    assert config["cache_dir"] == "/home/someone/cache" and config["runs_dir"].startswith("/")
+
+
+def test_the_check_imports_neither_torch_nor_a_choice():
+    code = (
+        "import sys; from rlx.command.check import checked; from rlx.command.compose import compose\n"
+        "checked(compose(['reward=warm', 'regularizer=chi2'])[0].config)\n"
+        "bad = [m for m in sys.modules if m == 'torch' or m.startswith(('rlx.reward', 'rlx.world', 'rlx.optimizer'))]\n"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import yaml
+
+from rlx.core.settings import Settings, settings_of
+
+TRAIN = yaml.safe_load((Path(__file__).parents[2] / "conf" / "train.yaml").read_text())
+
+
+def test_the_settings_are_exactly_the_top_level_numbers_of_train_yaml():
+    assert set(Settings.__dataclass_fields__) == set(TRAIN) - {"defaults", "hydra"}
+    for name in ("evaluation", "checkpoint", "torch_optimizer"):
+        assert set(Settings.__dataclass_fields__[name].type.__dataclass_fields__) == set(TRAIN[name])
+
+
+def test_settings_are_read_from_a_resolved_config_with_its_groups_left_aside():
+    torch_optimizer = TRAIN["torch_optimizer"] | {"learning_rate": 1e-4}
+    settings = settings_of(TRAIN | {"torch_optimizer": torch_optimizer, "world": {"_target_": "x"}})
+    assert settings.torch_optimizer.learning_rate == 1e-4
+    assert settings.evaluation.interval == TRAIN["evaluation"]["interval"]

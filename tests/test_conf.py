@@ -1,0 +1,124 @@
+"""conf/ mirrors rlx/: `group=choice` is conf/group/choice.yaml is rlx/group/choice.py, with exactly the constructor's keywords."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rlx.command.check import GROUPS, checked
+from rlx.command.compose import compose, conf_dir
+from rlx.command.signature import Source, signature
+from rlx.command.usage import default_choices, description
+
+ROOT = Path(__file__).parents[1]
+YAMLS = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())
+FOLDERS = sorted({path.relative_to(conf_dir()).parts[0] for path in YAMLS})
+
+
+def name(path: Path) -> str:
+    return path.relative_to(conf_dir()).with_suffix("").as_posix()
+
+
+def content(path: Path) -> dict:
+    return yaml.safe_load(path.read_text()) or {}
+
+
+CHOICES = [path for path in YAMLS if "_target_" in content(path)]
+PRESETS = [path for path in YAMLS if "_target_" not in content(path)]
+
+
+def test_every_group_of_the_config_is_a_folder_and_no_folder_is_idle():
+    slots = {"sft": "supervised", "reward_model": "supervised"}
+    assert {slots.get(group, group) for group in GROUPS} == set(FOLDERS)
+    assert {key.rpartition("@")[2] for key in default_choices()} == set(GROUPS)
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=name)
+def test_a_choice_targets_the_class_in_the_file_of_its_own_name(path):
+    group, _, choice = name(path).partition("/")
+    module, _, _ = content(path)["_target_"].rpartition(".")
+    assert module == f"rlx.{group}.{choice}"
+    assert (ROOT / "rlx" / group / f"{choice}.py").is_file()
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=name)
+def test_a_choices_keys_are_exactly_its_constructors_keywords(path):
+    found = signature(content(path)["_target_"])
+    assert set(content(path)) - {"_target_", "defaults"} == set(found.keywords)
+    assert not found.open
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=name)
+def test_a_choices_class_leaves_every_default_to_its_yaml(path):
+    assert [key for key, keyword in signature(content(path)["_target_"]).keywords.items() if not keyword.required] == []
+
+
+@pytest.mark.parametrize("path", CHOICES, ids=name)
+def test_every_keyword_has_a_type_that_the_check_understands(path):
+    from typing import Any
+
+    unclear = [k for k, keyword in signature(content(path)["_target_"]).keywords.items() if keyword.kind is Any]
+    assert unclear == []
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=name)
+def test_a_preset_extends_one_choice_of_its_group_and_only_sets_what_that_has(path):
+    keys = content(path)
+    (base,) = keys.pop("defaults")
+    assert (path.parent / f"{base}.yaml") in YAMLS
+    assert set(keys) <= set(content(path.parent / f"{base}.yaml"))
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_every_setting_is_explained_and_every_choice_described(path):
+    assert description(path)
+    lines = path.read_text().splitlines()
+    bare = [
+        line
+        for number, line in enumerate(lines)
+        if ":" in line
+        and not line.startswith(("#", "_target_", "defaults", " "))
+        and "#" not in line
+        and path in CHOICES
+        and not (number and lines[number - 1].strip().startswith("#"))
+    ]
+    assert len(bare) <= len(lines) // 3, bare  # a key that its name explains may stand alone
+
+
+@pytest.mark.parametrize("group", [folder for folder in FOLDERS if (ROOT / "rlx" / folder).is_dir()])
+def test_every_choice_class_has_a_yaml(group):
+    """A file of a group that holds a class with the group's shape (its name is the file's) is a choice."""
+    for path in sorted((ROOT / "rlx" / group).glob("[a-z]*.py")):
+        classes = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)]
+        if any(cls.lower() == path.stem.replace("_", "") for cls in classes):
+            assert (conf_dir() / group / f"{path.stem}.yaml").is_file(), path
+
+
+def needed(path: Path) -> list[str]:
+    """What a choice cannot be composed without: its mandatory values, and a model that reads real text."""
+    group = path.relative_to(conf_dir()).parts[0]
+    base = content(path)
+    for parent in base.get("defaults", []):
+        base = content(path.parent / f"{parent}.yaml") | base
+    overrides = [f"{group}.{key}=somewhere" for key, value in base.items() if value == "???"]
+    if name(path) == "world/preferences" or (group == "world" and base.get("_target_", "").endswith("Preferences")):
+        overrides += ["model=pretrained", "model.path=somewhere"]
+        overrides += [] if base.get("path") else ["world.path=somewhere"]
+    return overrides
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_every_choice_composes_into_a_config_that_passes_the_check(path):
+    group, _, choice = name(path).partition("/")
+    slot = f"supervised@{choice}" if group == "supervised" else group
+    config = checked(compose([f"{slot}={choice}", *needed(path)])[0].config)
+    assert config["choices"][slot.rpartition("@")[2]] == choice
+
+
+def test_the_wheel_carries_the_configs():
+    import tomllib
+
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert build["wheel"]["force-include"] == {"conf": "rlx/conf"}
+    assert Source.of("rlx.cli").module == "rlx.cli"

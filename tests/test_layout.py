@@ -1,0 +1,73 @@
+"""The shape of the tree: files at the root of rlx/ are verbs, directories are nouns, files are small, tests mirror them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rlx.cli import COMPOSED, PLAIN
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "rlx").rglob("*.py"))
+DRAWERS = {"utils", "util", "common", "base", "helpers", "helper", "misc", "tools"}
+MAX_LINES = 300
+
+
+def test_files_at_the_root_of_the_package_are_the_verbs_and_the_door():
+    names = {path.stem for path in (ROOT / "rlx").glob("*.py")}
+    assert names <= {*COMPOSED, *PLAIN, "cli", "__init__"}
+    assert {*COMPOSED, *PLAIN} <= names
+
+
+@pytest.mark.parametrize("path", [ROOT / "rlx", ROOT / "tests", ROOT / "scripts"], ids=lambda p: p.name)
+def test_no_file_is_longer_than_the_ceiling(path):
+    long = {
+        p.relative_to(ROOT).as_posix(): n
+        for p in path.rglob("*.py")
+        if (n := len(p.read_text().splitlines())) > MAX_LINES
+    }
+    assert long == {}
+
+
+def test_the_median_file_is_small():
+    lengths = sorted(len(p.read_text().splitlines()) for p in FILES if p.name != "__init__.py")
+    assert lengths[len(lengths) // 2] <= 110
+
+
+def test_there_are_no_drawers():
+    assert [p for p in (ROOT / "rlx").rglob("*") if p.stem in DRAWERS] == []
+
+
+def test_package_files_are_empty():
+    assert [p for p in FILES if p.name == "__init__.py" and p.read_text().strip()] == []
+    folders = {p.parent for p in FILES}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_every_module_says_in_its_first_line_what_it_is():
+    import ast
+
+    silent = [p for p in FILES if p.name != "__init__.py" and not ast.get_docstring(ast.parse(p.read_text()))]
+    assert silent == []
+
+
+def test_tests_lie_in_the_directories_of_what_they_test():
+    folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.glob("test_*.py"))}
+    assert folders <= {p.name for p in (ROOT / "rlx").iterdir() if p.is_dir()}
+
+
+def test_every_choice_has_a_test_of_its_own_name_or_its_groups_contract():
+    for path in sorted((ROOT / "conf").glob("*/*.yaml")):
+        module = ROOT / "rlx" / path.parent.name / f"{path.stem}.py"
+        if module.exists():  # a preset has no class of its own
+            tests = ROOT / "tests" / path.parent.name
+            assert (tests / f"test_{path.stem}.py").exists() or (tests / "test_contract.py").exists(), path
+
+
+def test_nothing_that_a_run_leaves_is_tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    assert [name for name in tracked if name.startswith(("runs/", "wandb/", "outputs/", "multirun/"))] == []
