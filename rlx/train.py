@@ -13,8 +13,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from transformers import TrainingArguments
 
+from rlx import report
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import Bar, stage
+from rlx.core.record import load_record
 from rlx.core.rollout import ScoredRollout
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import sample_rows
@@ -25,6 +27,7 @@ from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.cell import Cell, cell_of
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
+from rlx.page.card import model_card
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,8 @@ class Training:
                 self.assembly: Assembly = assemble(self.cell, paths)
                 self.trainer = self.make_trainer()
             self.learn()
-            self.conclude()
+            summary = self.conclude()
+            self.show(summary)
         except BaseException:
             self.save_provenance()
             self.tracker.finish({}, exit_code=1)
@@ -117,17 +121,26 @@ class Training:
         self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
         self.tracker.log(step, row, "heldout")
 
-    def conclude(self) -> None:
-        """Measure once more on all held-out prompts, export the model, write the report."""
+    def conclude(self) -> dict[str, float]:
+        """Measure once more on all held-out prompts, and export the model."""
         with self.provenance.stage("final measurement"):
             evaluation = self.assembly.held_out.evaluate(self.trainer.policy, self.settings.evaluation.final_num_prompts)
             summary = measure_all(evaluation)
         self.directory.write("summary.json", summary)
         self.save_provenance()
-        export_policy(self.trainer.policy, self.cell.model.tokenizer(), self.directory.path / "model", "")
+        model_dir = self.directory.path / "model"
+        export_policy(self.trainer.policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path)))
+        return summary
+
+    def show(self, summary: dict[str, float]) -> None:
+        """Write the report, and tell the tracker the rest."""
+        self.directory.finish()
+        report.run(self.directory.path)
         samples = self.directory.rows(SAMPLES)
         columns = ["step", "prompt", "completion", "proxy", "gold"]
-        self.tracker.table("samples", columns, [[str(row[name]) if name == "prompt" else row[name] for name in columns] for row in samples])
+        self.tracker.table("samples", columns, [[_cell(row[name]) for name in columns] for row in samples])
+        self.tracker.file(self.directory.path / "report.html")
+        self.tracker.file(self.directory.path / "model" / "README.md")
         self.tracker.finish(summary)
 
     def save_provenance(self) -> None:
@@ -166,3 +179,8 @@ class Training:
             seed=self.settings.seed % 2**31,
             **self.cell.compute.training_arguments(),
         )
+
+
+def _cell(value: object) -> object:
+    """A table's cell: conversations as text."""
+    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)

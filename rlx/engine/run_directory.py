@@ -37,7 +37,7 @@ class RunDirectory:
         try:
             self.write("status.json", {"state": "running", **status})
             yield
-            self.write("status.json", {"state": "done", **status, "ended": _now()})
+            self.finish()
         except KeyboardInterrupt:
             self.write("status.json", {"state": "interrupted", **status, "reason": "interrupted", "ended": _now()})
             raise
@@ -47,6 +47,10 @@ class RunDirectory:
             raise
         finally:
             lock.release()
+
+    def finish(self) -> None:
+        """Say that the run is done: before its report is written, so that the report can say so."""
+        self.write("status.json", self.read("status.json") | {"state": "done", "reason": "", "ended": _now()})
 
     def read(self, name: str) -> dict:
         """A JSON file's content; {} if it is not there."""

@@ -1,0 +1,138 @@
+"""`rlx train` from nothing to a report on a miniature of the lab: seconds a run, members shared by all tests here."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rlx.cli import main
+
+MINIATURE = (
+    "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 reward_model.num_epochs=1 "
+    "reward_model.num_reference_completions=32 num_prompts=8 num_steps=4 evaluation.interval=2 evaluation.num_prompts=8 "
+    "evaluation.final_num_prompts=16 checkpoint.interval=2 tracker=jsonl"
+).split()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def here(cache, tmp_path, monkeypatch):
+    """An empty working directory, with a store that the tests of this file share."""
+    monkeypatch.setenv("RLX_CACHE", str(cache))
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
+def numbers(run: Path) -> list[dict]:
+    """Every row of metrics but the seconds."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if not k.startswith("time/")} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(cache, tmp_path_factory):
+    """An undisturbed run of the main job."""
+    folder = tmp_path_factory.mktemp("whole")
+    env = {"RLX_CACHE": str(cache), "RLX_RUNS": str(folder / "runs")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
+    return only_run(folder)
+
+
+def test_the_main_job_leaves_a_run_that_can_be_shown(whole):
+    assert json.loads((whole / "status.json").read_text())["state"] == "done"
+    rows = numbers(whole)
+    assert [row["step"] for row in rows if row["split"] == "train"] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if row["split"] == "heldout"] == [0, 2, 4]
+    start = next(row for row in rows if row["split"] == "heldout")
+    assert start["gold/win_rate"] == 0.5 and start["objective/kl_start"] == pytest.approx(0, abs=1e-4)
+    summary = json.loads((whole / "summary.json").read_text())
+    assert summary["gold/win_rate_low"] <= summary["gold/win_rate"] <= summary["gold/win_rate_high"]
+    provenance = json.loads((whole / "provenance.json").read_text())
+    assert {"SFT policy 0", "SFT policy 1", "reward model 0", "reward model 1"} <= provenance["artefacts"].keys()
+    assert len(json.loads((whole / "members.json").read_text())) == 2
+    page = (whole / "report.html").read_text()
+    assert "data:image/png;base64," in page and "http" not in page.split("<style")[0]
+
+
+def test_its_model_loads_as_any_other_with_tokenizer_and_card(whole):
+    model, info = AutoModelForCausalLM.from_pretrained(whole / "model", output_loading_info=True)
+    tokenizer = AutoTokenizer.from_pretrained(whole / "model")
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert not (whole / "model" / "model.safetensors").stat().st_size > 1e6  # no critic, no second trunk
+    assert model.generate(**tokenizer("tell me a short sad story about the ocean .", return_tensors="pt")).shape[1] > 10
+    assert "base_model" in (whole / "model" / "README.md").read_text()
+
+
+def test_the_same_command_again_says_that_it_is_done(whole, cache, monkeypatch, capsys):
+    monkeypatch.setenv("RLX_CACHE", str(cache))
+    monkeypatch.setenv("RLX_RUNS", str(whole.parent))
+    before = (whole / "metrics.jsonl").stat().st_mtime_ns
+    assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
+    assert "is done" in capsys.readouterr().out
+    assert (whole / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(whole, here):
+    command = [sys.executable, "-m", "rlx.cli", "train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((here / "runs").glob("*/checkpoints/*/step.json")):
+        assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = only_run(here)
+    assert json.loads((run / "status.json").read_text())["state"] == "running"  # it had no time to say otherwise
+    (run / "metrics.jsonl").open("a").write('{"step": 3, "spl')  # a row that was being written
+    assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
+    assert numbers(run) == numbers(whole)
+    assert json.loads((run / "summary.json").read_text()) == json.loads((whole / "summary.json").read_text())
+
+
+def test_an_interrupted_run_says_so_and_exits_with_130(here):
+    command = [sys.executable, "-m", "rlx.cli", "train", *MINIATURE, "num_steps=1000", "evaluation.interval=1000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    while not list((here / "runs").glob("*/metrics.jsonl")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    assert json.loads((only_run(here) / "status.json").read_text())["state"] == "interrupted"
+
+
+def test_ppo_on_gold_raises_gold(here):
+    """The control at miniature size: the optimiser climbs what it is given."""
+    steps = ["num_steps=20", "num_prompts=32", "evaluation.interval=20", "evaluation.num_prompts=64", "checkpoint.interval=20"]
+    assert main(["train", "reward=gold", "regularizer.beta=0", *MINIATURE, *steps]) == 0
+    last = [row for row in numbers(only_run(here)) if row["split"] == "heldout"][-1]
+    assert last["gold/score_sd_units_low"] > 0.2
+
+
+def test_a_run_may_be_measured_again(whole, cache, monkeypatch, capsys):
+    monkeypatch.setenv("RLX_CACHE", str(cache))
+    assert main(["evaluate", str(whole), "--num-prompts", "16"]) == 0
+    again = json.loads((whole / "evaluation.json").read_text())
+    assert again == pytest.approx(json.loads((whole / "summary.json").read_text()), rel=1e-5, abs=1e-5)
+    assert main(["evaluate", str(whole), "--num-prompts", "100000"]) == 2
+    assert "held-out prompts" in capsys.readouterr().err
