@@ -45,8 +45,15 @@ class RunRecord:
             return int(self.heldout[0]["evaluation/num_prompts"])
         return (self.config.get("evaluation") or {}).get("num_prompts")
 
+    @property
+    def finished(self) -> bool:
+        """Whether training and the final measurement are through: the summary is written after them."""
+        return bool(self.summary)
+
     def choice(self, group: str) -> str | None:
-        """The file name of the choice made for `group`, e.g. choice("reward") == "warm"."""
+        """The name of the choice made for `group`, e.g. choice("reward") == "warm"."""
+        if chosen := (self.config.get("choices") or {}).get(group):
+            return str(chosen)
         target = (self.config.get(group) or {}).get("_target_")
         return target.split(".")[-2] if target else None
 
@@ -66,10 +73,16 @@ class RunRecord:
             return None
         start, unit = rows[0][f"{which}/score"], rows[0][std]
         values = np.array([row.get(f"{which}/score_sd_units", (row[f"{which}/score"] - start) / unit) for row in rows])
-        error = np.array([1.96 * row.get(std, np.nan) / unit / (self.num_prompts or np.nan) ** 0.5 for row in rows])
-        low = [row.get(f"{which}/score_sd_units_low", v - e) for row, v, e in zip(rows, values, error, strict=True)]
-        high = [row.get(f"{which}/score_sd_units_high", v + e) for row, v, e in zip(rows, values, error, strict=True)]
-        return Standardised(np.array([row["step"] for row in rows]), values, np.array(low), np.array(high))
+        errors = np.array([row.get(std, np.nan) / unit / (self.num_prompts or np.nan) ** 0.5 for row in rows])
+        known = list(zip(rows, values, 1.96 * errors, strict=True))
+        return Standardised(
+            steps=np.array([row["step"] for row in rows]),
+            values=values,
+            low=np.array([row.get(f"{which}/score_sd_units_low", value - half) for row, value, half in known]),
+            high=np.array([row.get(f"{which}/score_sd_units_high", value + half) for row, value, half in known]),
+            errors=errors,
+            unit=unit,
+        )
 
     def samples_at(self, step: int) -> dict[str, dict[str, Any]]:
         """Prompt id -> its sample at `step`."""
@@ -83,12 +96,14 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Standardised:
-    """A score along S evaluations: value, 95 % bounds (NaN where unknown)."""
+    """A score along S evaluations, in SD of the start's completions, with 95 % bounds (NaN where unknown)."""
 
     steps: np.ndarray
     values: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    errors: np.ndarray  # standard error of each mean by itself, whatever the start was
+    unit: float  # the SD, in the score's own unit
 
 
 def load_record(run_dir: Path) -> RunRecord:

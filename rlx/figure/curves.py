@@ -6,6 +6,7 @@ from rlx.core.record import RunRecord
 from rlx.figure.panels import Panel, draw_panels
 
 TITLE = "How the policy changed"
+ABSENT = "it takes two held-out evaluations."
 CAPTION = (
     "Points: held-out evaluations; thin line: training rollouts, where measured there too. KL and χ² are those of "
     "whole completions; entropy is per token. Similarity across prompts is 1 when every prompt gets the same answer."

@@ -9,6 +9,7 @@ from rlx.core.record import RunRecord
 from rlx.figure.style import PROXY, QUIET, THIRD, EndLabel, label_ends, new, zero_line
 
 TITLE = "Do the reward models still agree?"
+ABSENT = "it takes two held-out evaluations and two or more reward models."
 CAPTION = (
     "Left: mean held-out score by each of the {members} members, and the proxy made of them. Right: mean over "
     "completions of the standard deviation over members. Members that part ways say that the policy has left the texts "

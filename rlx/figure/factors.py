@@ -7,6 +7,7 @@ from rlx.core.record import RunRecord
 from rlx.figure.style import BAD, GOOD, QUIET, EndLabel, label_ends, new, signed, zero_line
 
 TITLE = "Which factor of gold is sacrificed"
+ABSENT = "it takes two held-out evaluations and a judge that names the factors of its score."
 CAPTION = (
     "Change of each factor of the gold score since the start, {unit}. Green rose, red fell, grey moved by less than "
     "{threshold}."

@@ -13,14 +13,16 @@ FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagree
 
 
 class Drawn(NamedTuple):
+    """A figure that was written to `path`, or None with what it takes to draw it as its caption."""
+
     name: str
     title: str
     caption: str
-    path: Path
+    path: Path | None
 
 
 def draw_all(record: RunRecord, directory: Path) -> Iterator[Drawn]:
-    """Write `directory`/<name>.png for each figure that the run has the numbers for, and remove those it has not."""
+    """Write `directory`/<name>.png for each figure that the run has the numbers for; remove the others."""
     directory.mkdir(parents=True, exist_ok=True)
     for module in FIGURES:
         name = module.__name__.rpartition(".")[2]
@@ -29,6 +31,7 @@ def draw_all(record: RunRecord, directory: Path) -> Iterator[Drawn]:
             drawn = module.draw(record)
             if drawn is None:
                 path.unlink(missing_ok=True)
+                yield Drawn(name, module.TITLE, module.ABSENT, None)
                 continue
             figure, caption = drawn
             style.save(figure, path)

@@ -9,6 +9,7 @@ from rlx.core.record import RunRecord, Standardised
 from rlx.figure.proxy_gold import draw_proxy_gold
 
 TITLE = "What the optimisation bought: proxy and gold against distance"
+ABSENT = "it takes two held-out evaluations, the first of them of the start policy."
 CAPTION = (
     "Each point is one evaluation on the same held-out prompts, in the order of training. Distance is √KL from "
     "{origin}. Bars are 95 % intervals over prompts. Proxy rising while gold falls is over-optimisation."
@@ -33,6 +34,5 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
 def only(score: Standardised, steps: list[int]) -> Standardised:
     """The score at `steps` alone."""
     keep = np.isin(score.steps, steps)
-    return replace(
-        score, steps=score.steps[keep], values=score.values[keep], low=score.low[keep], high=score.high[keep]
-    )
+    kept = {name: getattr(score, name)[keep] for name in ("steps", "values", "low", "high", "errors")}
+    return replace(score, **kept)

@@ -8,6 +8,7 @@ from rlx.figure.gold_by_divergence import only
 from rlx.figure.proxy_gold import draw_proxy_gold
 
 TITLE = "The same along training"
+ABSENT = "it takes two held-out evaluations, the first of them of the start policy."
 CAPTION = (
     "Held-out proxy and gold after each number of rollouts learnt from, in standard deviations of the start policy's "
     "completions. Bars are 95 % intervals over prompts."

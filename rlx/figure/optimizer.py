@@ -6,6 +6,7 @@ from rlx.core.record import RunRecord
 from rlx.figure.panels import Panel, draw_panels
 
 TITLE = "The optimiser from inside"
+ABSENT = "it takes two training steps."
 CAPTION = (
     "One value a rollout. A clip fraction that stays above 0.3 or an approximate KL above 0.05 means that steps are "
     "too large; a value loss that does not fall means that the critic has learnt nothing.{fixed}"

@@ -35,7 +35,7 @@ STYLE = {
     "lines.linewidth": 2.0,
     "lines.markersize": 4.5,
     "figure.dpi": 100,
-    "savefig.dpi": 180,
+    "savefig.dpi": 150,
     "axes.formatter.useoffset": False,
     "axes.unicode_minus": True,
 }

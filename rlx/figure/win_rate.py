@@ -7,6 +7,7 @@ from rlx.core.record import RunRecord
 from rlx.figure.style import GOLD, EndLabel, label_ends, new, zero_line
 
 TITLE = "Against the start policy, prompt by prompt"
+ABSENT = "it takes two held-out evaluations."
 CAPTION = (
     "Share of held-out prompts on which the completion has more gold than the start policy's (ties count half). The "
     "band is a 95 % bootstrap interval over prompts; where it holds the line at 50 %, better and worse cannot be told "

@@ -1,0 +1,130 @@
+"""The README.md of a trained policy: what it is, how it was measured, how to load it, whom to cite."""
+
+import yaml
+
+from rlx.core.record import RunRecord
+from rlx.page.description import describe, model_name
+from rlx.page.evidence import gather
+from rlx.page.table import artefacts, measured, readable
+from rlx.page.verdict import verdict
+
+CITATIONS = {
+    ("optimizer", "ppo"): ("Proximal Policy Optimization Algorithms", "Schulman et al.", "2017", "1707.06347"),
+    ("reference", "soup"): (
+        "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF", "Chegini et al.", "2024", "2411.01798",
+    ),
+    ("reward", "warm"): ("WARM: On the Benefits of Weight Averaged Reward Models", "Ramé et al.", "2024", "2401.12187"),
+    ("regularizer", "chi2"): (
+        "Correlated Proxies: A New Definition and Improved Mitigation for Reward Hacking", "Laidlaw et al.", "2024",
+        "2403.03185",
+    ),
+}  # fmt: skip
+ENSEMBLES = ("Reward Model Ensembles Help Mitigate Overoptimization", "Coste et al.", "2023", "2310.02743")
+GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
+
+
+def model_card(record: RunRecord) -> str:
+    """Markdown with the front matter of the Hugging Face Hub. The licence is that of the base model, which we do not
+    know: it says so. Of an unfinished run it says that too."""
+    judged = verdict(gather(record))
+    parts = [
+        front_matter(record),
+        f"# {record.path.name}",
+        describe(record),
+        f"**{judged.headline}.** " + " ".join(judged.sentences),
+        "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the completions "
+        "of the policy that training started from. The whole story, with texts to read, is in the run's `report.html`.",
+        "## Use",
+        use(record),
+        "## Numbers",
+        numbers(record),
+        "## Data and origin",
+        origin(record),
+        "## Intended use and limits",
+        "Made to study how far a policy can be optimised against a learnt reward before it gets worse. It has not been "
+        "examined for safety, bias or truthfulness, and its score says nothing about prompts of another kind than those it "
+        "was measured on.",
+        "## Citation",
+        citations(record),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def front_matter(record: RunRecord) -> str:
+    """The YAML block that the Hub reads."""
+    path = (record.config.get("model") or {}).get("path")
+    content = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "license": "other",
+        "license_name": "as-the-base-model",
+        **({"base_model": path} if path else {}),  # a shipped base has no address that others could follow
+        "tags": ["rlx", "rlhf", *(f"{group}:{record.choice(group)}" for group in GROUPS)],
+    }
+    return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
+
+
+def use(record: RunRecord) -> str:
+    """Code that loads it."""
+    prompt = record.samples[0]["prompt"] if record.samples else None
+    if isinstance(prompt, list | tuple):
+        ask = "messages = [{'role': 'user', 'content': '...'}]\n"
+        ask += "ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors='pt', return_dict=True)"
+    else:
+        ask = "ids = tokenizer('...', return_tensors='pt')  # a prompt as those of the world that it was trained in"
+    return (
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        "path = '.'  # this directory\n"
+        "tokenizer = AutoTokenizer.from_pretrained(path)\nmodel = AutoModelForCausalLM.from_pretrained(path)\n"
+        f"{ask}\nout = model.generate(**ids, do_sample=True, max_new_tokens=64)\n"
+        "print(tokenizer.decode(out[0, ids['input_ids'].shape[1]:], skip_special_tokens=True))\n```"
+    )
+
+
+def numbers(record: RunRecord) -> str:
+    """The final measurement where there is one; else start and end along training."""
+    final = {
+        name: value
+        for name, value in record.summary.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    if final:
+        rows = [f"| `{name}` | {readable(value)} |" for name, value in final.items()]
+        return "\n".join(["| held-out, final policy | |", "|---|---:|", *rows])
+    rows = [f"| {label} | {first} | {last} |" for label, first, last in measured(record)]
+    return "\n".join(["| held-out mean of | start | last |", "|---|---:|---:|", *rows]) if rows else "Not measured."
+
+
+def origin(record: RunRecord) -> str:
+    """Where it comes from, and the command that makes it again."""
+    provenance = record.provenance
+    git = provenance.get("git") or {}
+    world = {key: value for key, value in (record.config.get("world") or {}).items() if key != "_target_"}
+    packages = ", ".join(f"{name} {version}" for name, version in (provenance.get("packages") or {}).items())
+    lines = [
+        f"- base model: {model_name(record)}",
+        f"- data: world {record.choice('world')}, data seed {record.config.get('data_seed')}, "
+        + ", ".join(f"{key} {value}" for key, value in world.items() if value is not None),
+        f"- seed: {record.config.get('seed')}",
+    ]
+    if isinstance(git, dict) and git.get("commit"):
+        lines.append(f"- commit: `{git['commit']}`{' with uncommitted changes' if git.get('dirty') else ''}")
+    lines += [f"- packages: {packages}"] if packages else []
+    lines += [f"- {name}: `{address}`" for name, address in artefacts(record)]
+    command = provenance.get("command")
+    return "\n".join(lines) + (f"\n\n```\n{command}\n```" if command else "")
+
+
+def citations(record: RunRecord) -> str:
+    """BibTeX of the methods that the run used, and a line for rlx itself."""
+    known = [CITATIONS[cell] for group in GROUPS if (cell := (group, record.choice(group) or "")) in CITATIONS]
+    if (record.choice("reward") or "").startswith("ensemble_"):
+        known.append(ENSEMBLES)
+    entries = [
+        f"@article{{arxiv{number.replace('.', '')},\n  title = {{{title}}},\n  author = {{{authors}}},\n  year = {{{year}}},\n"
+        f"  journal = {{arXiv preprint arXiv:{number}}}\n}}"
+        for title, authors, year, number in known
+    ]
+    return (
+        "Made with rlx. The methods:\n\n```bibtex\n" + "\n\n".join(entries) + "\n```" if entries else "Made with rlx."
+    )

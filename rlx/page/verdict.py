@@ -1,0 +1,132 @@
+"""What a run has shown, in words that its intervals bear: a claim needs an interval that excludes "no change"."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rlx.page.evidence import Estimate, Evidence
+
+Tone = Literal["better", "worse", "caution", "unclear"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    headline: str
+    sentences: tuple[str, ...]
+    tone: Tone
+
+
+def verdict(evidence: Evidence | None) -> Verdict:
+    """The verdict that `evidence` allows."""
+    if evidence is None or (evidence.gold is None and evidence.win_rate is None):
+        return Verdict(
+            "Nothing can be said yet", ("Gold was not measured on held-out prompts after the start.",), "unclear"
+        )
+    headline, tone = against_start(evidence)
+    story, overoptimised = since_peak(evidence)
+    if overoptimised:
+        headline = f"{headline}, {'but' if tone == 'better' else 'and'} over-optimised"
+        tone = "worse" if tone == "worse" else "caution"
+    if not evidence.finished:
+        headline = f"So far (step {evidence.step} of {evidence.num_steps}): {headline[0].lower()}{headline[1:]}"
+    sentences = (gold_sentence(evidence), win_sentence(evidence), proxy_sentence(evidence), story)
+    return Verdict(headline, tuple(sentence for sentence in sentences if sentence), tone)
+
+
+def against_start(evidence: Evidence) -> tuple[str, Tone]:
+    """The mean of gold and the win rate together; a claim that only one of them bears says which one."""
+    gold, won = direction(evidence.gold, 0.0), direction(evidence.win_rate, 0.5)
+    if gold * won < 0:
+        return "Mixed: the mean of gold and the win rate point in opposite directions", "caution"
+    if gold == 0 and won == 0:
+        return "Not distinguishable from the start", "unclear"
+    word, tone = ("Better", "better") if gold + won > 0 else ("Worse", "worse")
+    if gold and (won or evidence.win_rate is None):
+        return f"{word} than the start", tone
+    if gold:
+        return f"{word} than the start on average, not prompt by prompt", tone
+    return f"{word} than the start more often than not, but not on average", "unclear"
+
+
+def direction(estimate: Estimate | None, line: float) -> int:
+    """+1 or -1 where the whole interval is on that side of `line`, else 0."""
+    return 0 if estimate is None else int(estimate.above(line)) - int(estimate.below(line))
+
+
+def gold_sentence(evidence: Evidence) -> str:
+    """Gold against the start, over how many prompts."""
+    if evidence.gold is None:
+        return "Gold has no spread over the start's completions, so its gain cannot be put in standard deviations."
+    over = f" over {evidence.num_prompts} held-out prompts" if evidence.num_prompts else ""
+    unsure = "" if direction(evidence.gold, 0.0) else ": not distinguishable from no change"
+    return f"Gold {in_sd(evidence.gold)} against the start{over}{unsure}."
+
+
+def win_sentence(evidence: Evidence) -> str:
+    """How often gold prefers the policy to the start."""
+    if evidence.win_rate is None:
+        return ""
+    unsure = "" if direction(evidence.win_rate, 0.5) else ": not distinguishable from a coin"
+    return f"It wins {percent(evidence.win_rate)} of prompts against the start, by gold{unsure}."
+
+
+def proxy_sentence(evidence: Evidence) -> str:
+    """What was optimised."""
+    return f"The proxy, which was optimised: {in_sd(evidence.proxy)}." if evidence.proxy else ""
+
+
+def since_peak(evidence: Evidence) -> tuple[str, bool]:
+    """What became of gold after its highest evaluation, and whether that is over-optimisation: gold has fallen from its
+    peak (or below the start) while the proxy rose, both beyond their intervals (Gao et al. 2022's overoptimisation)."""
+    step, fall, rise = evidence.peak_step, evidence.since_peak_gold, evidence.since_peak_proxy
+    if step is None:
+        return "", False
+    if fall is None:
+        end = "the end" if evidence.finished else "the last evaluation"
+        return (
+            f"Gold is highest at {end}: no over-optimisation so far, which says nothing about longer training.",
+            False,
+        )
+    where = "Gold was never above the start" if step == 0 else f"Gold was highest at step {step}"
+    if not fall.below(0.0):
+        change = f"{in_sd(fall)} since, which is within the noise of having picked the highest of all evaluations"
+        return f"{where} ({change}): no over-optimisation is shown.", False
+    fallen = f"{where} and has fallen by {size(fall)} since"
+    if rise is not None and rise.above(0.0):
+        return f"{fallen}, while the proxy rose by {size(rise)}: over-optimisation.", True
+    return (
+        f"{fallen}, but the proxy did not measurably rise in that time: the fall is not shown to be over-optimisation.",
+        False,
+    )
+
+
+def in_sd(estimate: Estimate) -> str:
+    """+0.62 SD [0.50, 0.74]."""
+    return f"{number(estimate.value, plus=True)} SD{bounds(estimate.low, estimate.high)}"
+
+
+def size(estimate: Estimate) -> str:
+    """A change as an amount without its sign: 0.30 SD [0.11, 0.49]."""
+    if estimate.value >= 0:
+        return in_sd(estimate).removeprefix("+")
+    low, high = (None if bound is None else -bound for bound in (estimate.high, estimate.low))
+    return f"{number(-estimate.value)} SD{bounds(low, high)}"
+
+
+def percent(estimate: Estimate) -> str:
+    """68 % [61, 74]."""
+    return f"{100 * estimate.value:.0f} %" + (
+        ""
+        if estimate.low is None or estimate.high is None
+        else f" [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+    )
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """[0.50, 0.74] after a space, or a plain admission."""
+    return " (no interval)" if low is None or high is None else f" [{number(low)}, {number(high)}]"
+
+
+def number(value: float, plus: bool = False) -> str:
+    """Two decimals and a real minus sign; never "-0.00"."""
+    text = f"{round(value, 2) + 0.0:+.2f}" if plus else f"{round(value, 2) + 0.0:.2f}"
+    return text.replace("-", "−")
