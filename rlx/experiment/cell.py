@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class Cell:
     compute: Any
     tracker: TrackerChoice
 
-    @property
+    @cached_property
     def store(self) -> Store:
         return Store(Path(self.settings.cache_dir).expanduser())
 

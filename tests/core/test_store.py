@@ -1,0 +1,125 @@
+import json
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from rlx.core.store import MANIFEST, Store, address, canonical, damaged
+
+
+@dataclass(frozen=True)
+class Flour:
+    VERSION: ClassVar[int] = 1
+    grams: int
+
+    def build(self, directory, store, seed):
+        (directory / "flour.txt").write_text(f"{self.grams} g, seed {seed}")
+
+
+@dataclass(frozen=True)
+class Bread:
+    VERSION: ClassVar[int] = 1
+    flour: Flour
+    salt: float = 0.5
+
+    def build(self, directory, store, seed):
+        flour = (store.fetch(self.flour, seed) / "flour.txt").read_text()
+        (directory / "deep").mkdir()
+        (directory / "deep" / "bread.txt").write_text(f"bread of {flour}")
+
+
+@dataclass(frozen=True)
+class Burnt(Flour):
+    def build(self, directory, store, seed):
+        (directory / "half.txt").write_text("half")
+        raise RuntimeError("burnt")
+
+
+def test_what_a_recipe_needs_is_built_first_and_shared(tmp_path):
+    store = Store(tmp_path)
+    path = store.fetch(Bread(Flour(500)), seed=3)
+    assert (path / "deep" / "bread.txt").read_text() == "bread of 500 g, seed 3"
+    assert store.has(Flour(500), 3) and not store.has(Flour(500), 4)
+
+
+def test_an_artefact_is_built_once(tmp_path):
+    first = Store(tmp_path).fetch(Flour(500), 0)
+    stamp = (first / "flour.txt").stat().st_mtime_ns
+    assert Store(tmp_path).fetch(Flour(500), 0) == first
+    assert (first / "flour.txt").stat().st_mtime_ns == stamp
+
+
+def test_the_address_follows_every_number_below_the_class_the_version_and_the_seed(monkeypatch):
+    addresses = [address(Bread(Flour(500)), 0), address(Bread(Flour(501)), 0), address(Bread(Flour(500), 0.6), 0), address(Bread(Flour(500)), 1)]
+    monkeypatch.setattr(Flour, "VERSION", 2)
+    addresses.append(address(Bread(Flour(500)), 0))
+    assert len(set(addresses)) == 5
+
+
+def test_an_object_with_a_fingerprint_is_known_by_it():
+    class Data:
+        def fingerprint(self):
+            return {"sha256": "ab"}
+
+    assert canonical({"data": Data(), "sizes": (1, 2)}) == {"data": ["Data", {"sha256": "ab"}], "sizes": [1, 2]}
+
+
+@pytest.mark.parametrize("harm", ["change", "remove", "add", "manifest"])
+def test_a_damaged_artefact_is_noticed_said_and_built_again(tmp_path, caplog, harm):
+    path = Store(tmp_path).fetch(Flour(500), 0)
+    if harm == "change":
+        (path / "flour.txt").write_text("400 g, seed 0")
+    elif harm == "remove":
+        (path / "flour.txt").unlink()
+    elif harm == "add":
+        (path / "stone.txt").write_text("a stone")
+    else:
+        (path / MANIFEST).write_text("{")
+    with caplog.at_level(logging.WARNING, logger="rlx"):
+        again = Store(tmp_path).fetch(Flour(500), 0)
+    assert damaged(again) is None and (again / "flour.txt").read_text() == "500 g, seed 0"
+    assert not (again / "stone.txt").exists()
+    assert "is damaged" in caplog.text
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError, match="burnt"):
+        Store(tmp_path).fetch(Burnt(500), 0)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ".lock"] == []
+    assert not Store(tmp_path).has(Burnt(500), 0)
+
+
+def test_the_manifest_tells_recipe_seed_and_hashes(tmp_path):
+    manifest = json.loads((Store(tmp_path).fetch(Flour(500), 7) / MANIFEST).read_text())
+    assert manifest["recipe"] == ["Flour", 1, {"grams": 500}] and manifest["seed"] == 7
+    assert list(manifest["files"]) == ["flour.txt"]
+
+
+SLOW_BUILD = """
+import sys, time
+from dataclasses import dataclass
+from pathlib import Path
+from rlx.core.store import Store
+
+@dataclass(frozen=True)
+class Slow:
+    VERSION = 1
+    def build(self, directory, store, seed):
+        with open(sys.argv[2], "a") as log:
+            log.write("built\\n")
+        time.sleep(0.5)
+        (directory / "x").write_text("x")
+
+Store(Path(sys.argv[1])).fetch(Slow(), 0)
+"""
+
+
+def test_of_several_processes_that_want_the_same_one_builds(tmp_path):
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", SLOW_BUILD, str(tmp_path / "store"), str(log)]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [p.wait(60) for p in processes] == [0, 0, 0]
+    assert log.read_text() == "built\n"
