@@ -1,4 +1,4 @@
-"""conf/ mirrors rlx/: `group=choice` is conf/group/choice.yaml is rlx/group/choice.py, with exactly the constructor's keywords."""
+"""conf/ mirrors rlx/: `group=choice` is conf/group/choice.yaml is rlx/group/choice.py, key for keyword."""
 
 import ast
 from pathlib import Path
@@ -86,13 +86,20 @@ def test_every_setting_is_explained_and_every_choice_described(path):
     assert len(bare) <= len(lines) // 3, bare  # a key that its name explains may stand alone
 
 
-@pytest.mark.parametrize("group", [folder for folder in FOLDERS if (ROOT / "rlx" / folder).is_dir()])
-def test_every_choice_class_has_a_yaml(group):
-    """A file of a group that holds a class with the group's shape (its name is the file's) is a choice."""
+def public_methods(node: ast.ClassDef) -> set[str]:
+    return {n.name for n in node.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")}
+
+
+@pytest.mark.parametrize("group", FOLDERS)
+def test_every_class_with_the_shape_of_its_group_has_a_yaml(group):
+    """The shape is what the group's choices have in common: the methods that all of their classes define."""
+    targets = [content(path)["_target_"].rpartition(".") for path in CHOICES if name(path).startswith(f"{group}/")]
+    found = [Source.of(module).find(cls) for module, _, cls in targets]
+    shape = set.intersection(*(public_methods(pair[1]) for pair in found if pair))
     for path in sorted((ROOT / "rlx" / group).glob("[a-z]*.py")):
-        classes = [n.name for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)]
-        if any(cls.lower() == path.stem.replace("_", "") for cls in classes):
-            assert (conf_dir() / group / f"{path.stem}.yaml").is_file(), path
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and shape and shape <= public_methods(node) and not node.bases:
+                assert (conf_dir() / group / f"{path.stem}.yaml").is_file(), f"{path}: {node.name}"
 
 
 def needed(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The shape of the tree: files at the root of rlx/ are verbs, directories are nouns, files are small, tests mirror them."""
+"""The shape of the tree: files at the root of rlx/ are verbs, directories are nouns, tests mirror them."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ from rlx.cli import COMPOSED, PLAIN
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "rlx").rglob("*.py"))
 DRAWERS = {"utils", "util", "common", "base", "helpers", "helper", "misc", "tools"}
-MAX_LINES = 300
+MAX_LINES = {"rlx": 300, "scripts": 300, "tests": 400}
 
 
 def test_files_at_the_root_of_the_package_are_the_verbs_and_the_door():
@@ -19,13 +19,10 @@ def test_files_at_the_root_of_the_package_are_the_verbs_and_the_door():
     assert {*COMPOSED, *PLAIN} <= names
 
 
-@pytest.mark.parametrize("path", [ROOT / "rlx", ROOT / "tests", ROOT / "scripts"], ids=lambda p: p.name)
-def test_no_file_is_longer_than_the_ceiling(path):
-    long = {
-        p.relative_to(ROOT).as_posix(): n
-        for p in path.rglob("*.py")
-        if (n := len(p.read_text().splitlines())) > MAX_LINES
-    }
+@pytest.mark.parametrize(("folder", "ceiling"), MAX_LINES.items())
+def test_no_file_is_longer_than_the_ceiling(folder, ceiling):
+    lengths = {p.relative_to(ROOT).as_posix(): len(p.read_text().splitlines()) for p in (ROOT / folder).rglob("*.py")}
+    long = {name: length for name, length in lengths.items() if length > ceiling}
     assert long == {}
 
 
@@ -53,7 +50,7 @@ def test_every_module_says_in_its_first_line_what_it_is():
 
 def test_tests_lie_in_the_directories_of_what_they_test():
     folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.glob("test_*.py"))}
-    assert folders <= {p.name for p in (ROOT / "rlx").iterdir() if p.is_dir()}
+    assert folders <= {p.name for root in (ROOT, ROOT / "rlx") for p in root.iterdir() if p.is_dir()}
 
 
 def test_every_choice_has_a_test_of_its_own_name_or_its_groups_contract():

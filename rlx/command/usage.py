@@ -77,7 +77,8 @@ def default_choices() -> dict[str, str]:
     import yaml
 
     defaults = yaml.safe_load((conf_dir() / "train.yaml").read_text())["defaults"]
-    return {key: value for item in defaults if isinstance(item, dict) for key, value in item.items()}
+    pairs = [pair for item in defaults if isinstance(item, dict) for pair in item.items()]
+    return {group: choice for group, choice in pairs if not group.startswith("override ")}
 
 
 def description(path: Path) -> str:
