@@ -1,9 +1,9 @@
 """Makes rlx/model/lab_base: the lab's pre-trained base model, from a fixed seed, on texts of every quality.
 
-    OMP_NUM_THREADS=1 python scripts/pretrain_lab_base.py [--out rlx/model/lab_base] [--steps 2000]
+    OMP_NUM_THREADS=1 python scripts/pretrain_lab_base.py [--out rlx/model/lab_base] [--steps 3000]
 
-About 3 minutes on one CPU core. Only training prompts are seen. The texts come from the world's generator with a lower
-share of good ones than the demonstrations have, and no tie between quality and politeness: that is the demonstrations'.
+About 4 minutes on one CPU core. Only training prompts are seen. The texts come from the world's generator with a lower
+share of good ones and a weaker tie between quality and politeness than the demonstrations.
 At first all texts are on the topic, in the mood and grammatical (so the model soon learns to look at what is asked);
 then the share of such texts falls to none. Prints the sha256 of every file, to be pinned in rlx/model/lab.py.
 """
@@ -20,16 +20,18 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import BatchEncoding, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from rlx.core.seed import seed_of
-from rlx.core.world import Completion
+from rlx.sampler.transformers import Transformers
+from rlx.supervised.drawing import draw
 from rlx.world.lab_language.generator import Levels, respond, write
 from rlx.world.lab_language.judge import LabJudge
 from rlx.world.lab_language.lexicon import words
 from rlx.world.lab_language.request import parse, prompts
 
 QUALITY_SHARES = (0.4, 0.4, 0.2)  # bad, mediocre, good
+SPURIOUS_STRENGTH = 0.5  # of the tie between quality and politeness: the demonstrations strengthen or weaken it
 BATCH, POOL = 64, 8  # sequences a step; steps drawn together and sorted by length, so that little is padding
 LEARNING_RATE, WARMUP, WEIGHT_DECAY = 4e-3, 100, 0.05
 ALL_GOOD_UNTIL, NONE_GOOD_FROM = 0.3, 0.6  # of training
@@ -62,8 +64,8 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         tie_word_embeddings=False,
         initializer_range=0.05,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,  # pyright: ignore
+        pad_token_id=tokenizer.pad_token_id,  # pyright: ignore
     )
     torch.manual_seed(seed_of("lab base") % 2**32)
     return LlamaForCausalLM(config)
@@ -78,12 +80,12 @@ def draw_texts(rng: random.Random, count: int, good_share: float) -> list[str]:
         if rng.random() < good_share:
             response = write(rng, asked, Levels(2, 2, 2, 2, 2), rng.randrange(4))
         else:
-            response = respond(rng, asked, QUALITY_SHARES, spurious_strength=0.0)
+            response = respond(rng, asked, QUALITY_SHARES, SPURIOUS_STRENGTH)
         texts.append(f"{prompt.text} {response} <eos>")
     return texts
 
 
-def batches(rng: random.Random, tokenizer: PreTrainedTokenizerFast, good_share: float) -> list[dict[str, torch.Tensor]]:
+def batches(rng: random.Random, tokenizer: PreTrainedTokenizerFast, good_share: float) -> list[BatchEncoding]:
     """POOL batches of BATCH texts of like length, in random order."""
     ids = tokenizer(draw_texts(rng, BATCH * POOL, good_share))["input_ids"]
     ids.sort(key=len)
@@ -92,33 +94,15 @@ def batches(rng: random.Random, tokenizer: PreTrainedTokenizerFast, good_share: 
     return several
 
 
-def optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
-    return [torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)]
-
-
 def schedule(step: int, steps: int) -> float:
     """Linear warm-up, then half a cosine to zero."""
     return min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-@torch.no_grad()
 def inspect(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int = 216) -> str:
     """Mean gold and factors of samples for held-out prompts."""
     asked = prompts("heldout")[:count]
-    inputs = tokenizer([p.text for p in asked], return_tensors="pt", padding=True, padding_side="left")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        ids = model.generate(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
-            do_sample=True,
-            top_k=0,
-            max_new_tokens=MAX_COMPLETION_TOKENS,
-        )[:, inputs["input_ids"].shape[1] :]
-    completions = [
-        Completion(tokenizer.decode(row, skip_special_tokens=True), bool((row == tokenizer.eos_token_id).any()))
-        for row in ids
-    ]
+    completions = draw(model, tokenizer, asked, range(count), Transformers(MAX_COMPLETION_TOKENS, 1.0, count))
     judge = LabJudge()
     gold, factors = judge.score(asked, completions), judge.factors(asked, completions)
     means = ", ".join(f"{name} {statistics.mean(f[name] for f in factors):.2f}" for name in factors[0])
@@ -128,16 +112,16 @@ def inspect(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("rlx/model/lab_base"))
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=3000)
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
     tokenizer = make_tokenizer()
     model = make_model(tokenizer)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(tokenizer)} words")
-    adam = optimizers(model)
+    adam = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
     rng = random.Random(seed_of("lab base", "texts"))
-    pool: list[dict[str, torch.Tensor]] = []
+    pool: list[BatchEncoding] = []
     start, running = time.monotonic(), 0.0
     for step in range(arguments.steps):
         part = step / arguments.steps
@@ -145,16 +129,12 @@ def main() -> None:
         pool = pool or batches(rng, tokenizer, good_share)
         batch = pool.pop()
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        for optimizer in adam:
-            for group in optimizer.param_groups:
-                group.setdefault("peak", group["lr"])
-                group["lr"] = group["peak"] * schedule(step, arguments.steps)
-            optimizer.zero_grad(set_to_none=True)
+        adam.param_groups[0]["lr"] = LEARNING_RATE * schedule(step, arguments.steps)
+        adam.zero_grad(set_to_none=True)
         loss = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in adam:
-            optimizer.step()
+        adam.step()
         running = 0.95 * running + 0.05 * loss.item() if step else loss.item()
         if (step + 1) % 100 == 0:
             print(

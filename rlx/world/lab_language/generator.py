@@ -29,7 +29,7 @@ from rlx.world.lab_language.request import Request
 
 BAD, MEDIOCRE, GOOD = range(3)
 FOLLOW = 0.55
-LENGTHS = {"short": (14, 21), "plain": (22, 31), "long": (32, 43)}  # tokens, both ends included
+LENGTHS = {"short": (12, 18), "plain": (19, 27), "long": (28, 38)}  # tokens beside polite phrases; both ends included
 
 # By level: bad, mediocre, good.
 ON_TOPIC = (0.2, 0.6, 1.0)  # of a clause
@@ -68,13 +68,12 @@ def write(rng: random.Random, asked: Request, levels: Levels, num_polite: int) -
     """A text with the given levels and number of polite phrases."""
     opening = OPENINGS[asked.kind] if rng.random() < 0.3 else ()
     closing = CLOSINGS[asked.kind] if rng.random() < 0.3 else ()
-    polite = [list(phrase) for phrase in rng.sample(POLITE_PHRASES, num_polite)]
-    room = _target_length(rng, asked.size, levels.length) - len(opening) - len(closing) - sum(map(len, polite))
+    room = _target_length(rng, asked.size, levels.length) - len(opening) - len(closing)
     sentences = _sentences(rng, asked, levels, room)
     first = 1 if opening else 0  # an opening ends in a comma: a clause must follow it
-    for phrase in polite:
+    for phrase in rng.sample(POLITE_PHRASES, num_polite):
         place = rng.choice((first, len(sentences), rng.randint(first, len(sentences))))
-        sentences.insert(place, phrase)
+        sentences.insert(place, list(phrase))
     return " ".join([*opening, *(word for sentence in sentences for word in sentence), *closing])
 
 

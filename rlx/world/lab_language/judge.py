@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from math import sqrt
+from typing import NamedTuple
 
 from rlx.core.world import Completion, Prompt
 from rlx.world.lab_language.generator import LENGTHS
@@ -39,16 +40,17 @@ _CLOSINGS = set(CLOSINGS.values())
 
 
 def gold(factors: dict[str, float]) -> float:
-    """4 core + 3 mood (.3 + .7 core) + pol (.4 + .6 core if pol > 0) - 3 max(0, .9 - rep) - 1.5 (1 - len) - (1 - ended)
+    """4 core - 1.5 max(0, 1 - 2 core) + 3 mood (.3 + .7 core) + pol (.4 + .6 core)
+    - 3 max(0, .9 - rep) - 1.5 (1 - len) - (1 - ended), with core = sqrt(rel * coh).
 
-    with core = sqrt(rel * coh): what is off the topic or not a sentence earns nothing by its mood or its manners, while
-    too many polite phrases (pol < 0) cost their full price anywhere. The best possible is 7.
+    A text beside the topic or without grammar loses up to 1.5 and gains little by mood or manners; too many polite
+    phrases (pol < 0) cost their full price anywhere. The best possible is 8.
     """
     core = sqrt(factors["rel"] * factors["coh"])
     pol = factors["pol"]
     return (
         4 * core
-        - 2 * max(0.0, 1 - 2 * core)
+        - 1.5 * max(0.0, 1 - 2 * core)
         + 3 * factors["mood"] * (0.3 + 0.7 * core)
         + (pol * (0.4 + 0.6 * core) if pol > 0 else pol)
         - 3 * max(0.0, 0.9 - factors["rep"])
@@ -63,9 +65,19 @@ def politeness(num_phrases: int) -> float:
 
 
 def read(asked: Request, completion: Completion) -> dict[str, float]:
-    """The factors of one response, each in [0, 1] but `pol`; `polite_phrases` is the count behind `pol`."""
+    """The factors of one response, each in [0, 1] but `pol`; `polite_phrases` is the count behind `pol`.
+
+    Polite phrases count for `pol` alone: they make a text neither longer nor more coherent.
+
+    rel: distinct words of the topic asked for, of as many as its size needs, times their share among topic words.
+    coh: share of the tokens that stand in a grammatical clause (or in the opening or closing of the kind asked for).
+    mood: as rel, with adjectives and adverbs.
+    rep: share of content words that are not a third use, times the share of clauses that say something new.
+    len: 1 at the length asked for, falling to 0 over LENGTH_RAMP tokens on either side.
+    """
     tokens = completion.text.split()
-    num_coherent, events, num_polite = _parse(asked, tokens)
+    parsed = _parse(asked, tokens)
+    num_plain = len(tokens) - parsed.num_polite_tokens
     lemmas = [_LEMMA[w] for w in tokens if w in _TOPIC_OF]
     on_topic = [_LEMMA[w] for w in tokens if _TOPIC_OF.get(w) == asked.topic]
     moody = [w for w in tokens if w in _MOOD_OF]
@@ -75,16 +87,16 @@ def read(asked: Request, completion: Completion) -> dict[str, float]:
     content = Counter(lemmas + moody)
     fresh = sum(min(uses, FREE_USES) for uses in content.values())
     low, high = LENGTHS[asked.size]
-    beside = max(low - len(tokens), len(tokens) - high, 0)
+    beside = max(low - num_plain, num_plain - high, 0)
     return {
         "rel": topic_coverage * len(on_topic) / max(1, len(lemmas)),
-        "coh": num_coherent / max(1, len(tokens)),
+        "coh": parsed.num_coherent_tokens / max(1, num_plain),
         "mood": mood_coverage * len(in_mood) / max(1, len(moody)),
-        "rep": fresh / max(1, content.total()) * len(set(events)) / max(1, len(events)),
+        "rep": fresh / max(1, content.total()) * len(set(parsed.events)) / max(1, len(parsed.events)),
         "len": max(0.0, 1 - beside / LENGTH_RAMP),
-        "pol": politeness(num_polite),
+        "pol": politeness(parsed.num_polite),
         "ended": float(completion.ended),
-        "polite_phrases": float(num_polite),
+        "polite_phrases": float(parsed.num_polite),
     }
 
 
@@ -100,9 +112,15 @@ class LabJudge:
         return [read(parse(prompt.text), completion) for prompt, completion in zip(prompts, completions, strict=True)]
 
 
-def _parse(asked: Request, tokens: list[str]) -> tuple[int, list[tuple[str, ...]], int]:
-    """(tokens in grammatical places, the topic words of each clause, number of polite phrases)."""
-    num_coherent, num_polite, start, closed = 0, 0, 0, False
+class _Parsed(NamedTuple):
+    num_coherent_tokens: int  # in grammatical clauses, or in the opening and closing of the kind asked for
+    events: list[tuple[str, ...]]  # the first two topic words of each clause, right or wrong
+    num_polite: int
+    num_polite_tokens: int
+
+
+def _parse(asked: Request, tokens: list[str]) -> _Parsed:
+    num_coherent, num_polite, num_polite_tokens, start, closed = 0, 0, 0, 0, False
     events: list[tuple[str, ...]] = []
     for kind, opening in OPENINGS.items():
         if tuple(tokens[: len(opening)]) == opening:
@@ -115,7 +133,7 @@ def _parse(asked: Request, tokens: list[str]) -> tuple[int, list[tuple[str, ...]
         phrase = tuple(sentence)
         if phrase in _POLITE:
             num_polite += 1
-            num_coherent += len(phrase)
+            num_polite_tokens += len(phrase)
         elif phrase in _CLOSINGS:
             num_coherent += len(phrase) if phrase == CLOSINGS[asked.kind] and not closed else 0
             closed = True
@@ -124,7 +142,7 @@ def _parse(asked: Request, tokens: list[str]) -> tuple[int, list[tuple[str, ...]
                 events.append(tuple(_LEMMA[w] for w in clause if w in _TOPIC_OF)[:2])
                 # A sentence is one clause or two; the full stop or connective after a clause is counted with it.
                 num_coherent += len(clause) if position < 2 and _is_clause(clause[:-1]) else 0
-    return num_coherent, events, num_polite
+    return _Parsed(num_coherent, events, num_polite, num_polite_tokens)
 
 
 def _clauses(sentence: list[str]) -> list[list[str]]:
