@@ -1,0 +1,35 @@
+import pytest
+
+from rlx.estimate.duration import PastRun, completions, evaluated, from_past, updates
+
+CONFIG = {
+    "world": {"_target_": "w"},
+    "model": {"_target_": "m"},
+    "reward": {"_target_": "r"},
+    "reference": {"_target_": "f"},
+    "compute": {"_target_": "c"},
+    "optimizer": {"_target_": "o", "num_samples": 2, "num_epochs": 4, "num_minibatches": 3},
+    "num_steps": 10,
+    "num_prompts": 6,
+    "evaluation": {"interval": 5, "num_prompts": 7, "final_num_prompts": 11},
+}
+
+
+def test_the_work_is_counted():
+    assert completions(CONFIG) == 10 * 6 * 2
+    assert updates(CONFIG) == 10 * 4 * 3
+    assert evaluated(CONFIG) == 3 * 7 + 2 * 11  # at steps 0, 5 and 10; at the end the policy and its start
+
+
+def test_a_longer_run_takes_longer_in_proportion():
+    past = PastRun("past", CONFIG, {"members": 100.0, "learn": 30.0, "final measurement": 4.0})
+    estimate = from_past(CONFIG | {"num_steps": 40}, [past])
+    assert estimate is not None and estimate.seconds == pytest.approx({"learn": 120.0, "final measurement": 4.0})
+
+
+def test_the_run_most_alike_is_taken_and_one_of_another_model_never():
+    other_reward = PastRun("far", CONFIG | {"reward": {"_target_": "x"}}, {"learn": 1.0})
+    same = PastRun("near", CONFIG, {"learn": 2.0})
+    estimate = from_past(CONFIG, [other_reward, same])
+    assert estimate is not None and "near" in estimate.source
+    assert from_past(CONFIG | {"model": {"_target_": "y"}}, [same]) is None

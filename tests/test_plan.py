@@ -1,0 +1,44 @@
+"""`rlx plan` tells what would happen, and makes nothing happen."""
+
+import json
+
+import pytest
+import yaml
+
+from rlx.cli import main
+from rlx.command.check import checked
+from rlx.command.compose import compose
+from rlx.core.run_name import run_name
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("RLX_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_a_plan_lists_artefacts_work_time_memory_and_disk_and_writes_nothing(empty, capsys):
+    assert main(["plan", "reward=warm", "reference=soup", "reward.num_members=3"]) == 0
+    text = capsys.readouterr().out
+    assert "would be made" in text and "SFT policy 1" in text and "reward model 2" in text and "to build" in text
+    assert "5,120" in text  # completions: 80 rollouts of 64 prompts
+    assert "rule of thumb" in text and "AdamW" in text and "disk:" in text
+    assert list(empty.iterdir()) == []
+
+
+def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(empty, capsys):
+    config = checked(compose(["seed=1"])[0].config)
+    run_dir = empty / "runs" / run_name(config)
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    (run_dir / "status.json").write_text(json.dumps({"state": "done"}))
+    costs = {"members": 240.0, "learn": 60.0, "final measurement": 20.0, "export": 1.0}
+    (run_dir / "provenance.json").write_text(json.dumps({"costs": costs}))
+    assert main(["plan", "num_steps=160", "evaluation.final_num_prompts=512"]) == 0
+    text = capsys.readouterr().out
+    assert f"measured in {run_dir.name}" in " ".join(text.split())
+    assert "2 min" in text  # 60 s x 160/80
+    assert "40 s" in text  # 20 s x 512/256
+    assert "up to 4 min (measured)" in text
