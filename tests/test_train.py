@@ -80,7 +80,7 @@ def test_its_model_loads_as_any_other_with_tokenizer_and_card(whole):
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assert not (whole / "model" / "model.safetensors").stat().st_size > 1e6  # no critic, no second trunk
     assert model.generate(**tokenizer("tell me a short sad story about the ocean .", return_tensors="pt")).shape[1] > 10
-    assert "base_model" in (whole / "model" / "README.md").read_text()
+    assert "library_name: transformers" in (whole / "model" / "README.md").read_text()
 
 
 def test_the_same_command_again_says_that_it_is_done(whole, cache, monkeypatch, capsys):

@@ -16,4 +16,4 @@ class CPU:
 
     def training_arguments(self) -> dict[str, object]:
         """What transformers.TrainingArguments must be told; TRL's and its own defaults (bf16) are for GPUs."""
-        return {"use_cpu": True, "bf16": False, "gradient_checkpointing": False}
+        return {"use_cpu": True, "bf16": False}
