@@ -1,6 +1,7 @@
 """Writes a run directory such as `rlx train` leaves, without training: gold rises and falls while the proxy rises."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,33 +46,8 @@ def write_run(
 ) -> Path:
     """`kind`: hacked, better or flat. `done_steps` rows are there of `num_steps`."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(7)
-    done_steps = num_steps if done_steps is None else done_steps
-    names = FACTORS if factors else ()
-    base = rng.normal(4.0, 1.5, num_prompts)
-    level = {name: rng.uniform(0.2, 0.9, num_prompts) for name in names}
-    rows: list[dict[str, Any]] = []
-    samples: list[dict[str, Any]] = []
-    for step in range(0, done_steps + 1, 10):
-        p = step / num_steps
-        gold = base + curve(kind, p) + rng.normal(0, 1.1 * min(1, 4 * p), num_prompts)
-        proxy = proxy_gain * p**0.8 + rng.normal(0, 1, num_prompts)
-        member = np.stack([proxy + rng.normal(0.1 * i * p, 0.3 + 0.6 * p, num_prompts) for i in range(num_members)])
-        here = {name: np.clip(level[name] + DRIFT[name] * p + rng.normal(0, 0.05, num_prompts), 0, 1) for name in names}
-        rows.append({"step": step, "split": "heldout", **heldout(gold, base, proxy, member, p)})
-        rows[-1] |= {f"gold/{name}": float(values.mean()) for name, values in here.items()}
-        samples += [
-            {
-                "step": step, "prompt_id": f"lab-{i:04d}", "prompt": f"tell me a short sad story about sea {i} .",
-                "completion": completion(i, p), "ended": bool(i % 9), "proxy": float(proxy[i]), "gold": float(gold[i]),
-                "factors": {name: float(values[i]) for name, values in here.items()},
-                "member_scores": member[:, i].tolist(),
-            }
-            for i in range(min(num_samples, num_prompts))
-        ]  # fmt: skip
-    for step in range(1, done_steps + 1):
-        rows.append({"step": step, "split": "train", **train(step / num_steps, rng)})
-    rows.sort(key=lambda row: (row["step"], row["split"] == "heldout"))
+    done = num_steps if done_steps is None else done_steps
+    rows, samples = simulate(kind, factors, num_members, num_steps, done, num_prompts, num_samples, proxy_gain)
     write_lines(run_dir / "metrics.jsonl", rows)
     write_lines(run_dir / "samples.jsonl", samples)
     config = {
@@ -98,6 +74,47 @@ def write_run(
     return run_dir
 
 
+@cache
+def simulate(
+    kind: str,
+    factors: bool,
+    num_members: int,
+    num_steps: int,
+    done_steps: int,
+    num_prompts: int,
+    num_samples: int,
+    proxy_gain: float,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of metrics and of samples."""
+    rng = np.random.default_rng(7)
+    names = FACTORS if factors else ()
+    base = rng.normal(4.0, 1.5, num_prompts)
+    level = {name: rng.uniform(0.2, 0.9, num_prompts) for name in names}
+    rows: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    for step in range(0, done_steps + 1, 10):
+        p = step / num_steps
+        gold = base + curve(kind, p) + rng.normal(0, 1.1 * min(1, 4 * p), num_prompts)
+        proxy = proxy_gain * p**0.8 + rng.normal(0, 1, num_prompts)
+        member = np.stack([proxy + rng.normal(0.1 * i * p, 0.3 + 0.6 * p, num_prompts) for i in range(num_members)])
+        here = {name: np.clip(level[name] + DRIFT[name] * p + rng.normal(0, 0.05, num_prompts), 0, 1) for name in names}
+        rows.append({"step": step, "split": "heldout", **heldout(gold, base, proxy, member, p)})
+        rows[-1] |= {f"gold/{name}": float(values.mean()) for name, values in here.items()}
+        samples += [
+            {
+                "step": step, "prompt_id": f"lab-{i:04d}", "prompt": f"tell me a short sad story about sea {i} .",
+                "completion": completion(i, p), "ended": bool(i % 9), "proxy": float(proxy[i]), "gold": float(gold[i]),
+                "factors": {name: float(values[i]) for name, values in here.items()},
+                "member_scores": member[:, i].tolist(),
+            }
+            for i in range(min(num_samples, num_prompts))
+        ]  # fmt: skip
+    for step in range(1, done_steps + 1):
+        rows.append({"step": step, "split": "train", **train(step / num_steps, rng)})
+    rows.sort(key=lambda row: (row["step"], row["split"] == "heldout"))
+    return rows, samples
+
+
 def completion(i: int, progress: float) -> str:
     if i < len(NASTY):
         return NASTY[i] if progress > 0 else f"a plain story number {i} about the grey sea ."
@@ -109,13 +126,14 @@ def completion(i: int, progress: float) -> str:
 
 def heldout(gold: np.ndarray, start: np.ndarray, proxy: np.ndarray, member: np.ndarray, p: float) -> dict[str, float]:
     gain, won = (gold - start) / start.std(ddof=1), outcomes(gold, start)
+    (gain_low, gain_high), (won_low, won_high) = mean_interval(gain), interval(won)
     row = {
         "evaluation/num_prompts": float(len(gold)),
         "proxy/score": proxy.mean(), "proxy/score_std": proxy.std(ddof=1),
         "gold/score": gold.mean(), "gold/start_score": start.mean(), "gold/std": gold.std(ddof=1),
         "gold/score_sd_units": gain.mean(),
-        "gold/score_sd_units_low": mean_interval(gain)[0], "gold/score_sd_units_high": mean_interval(gain)[1],
-        "gold/win_rate": won.mean(), "gold/win_rate_low": interval(won)[0], "gold/win_rate_high": interval(won)[1],
+        "gold/score_sd_units_low": gain_low, "gold/score_sd_units_high": gain_high,
+        "gold/win_rate": won.mean(), "gold/win_rate_low": won_low, "gold/win_rate_high": won_high,
         "objective/kl": 0.3 + 24 * p**1.6, "objective/sqrt_kl": (0.3 + 24 * p**1.6) ** 0.5,
         "objective/kl_start": 24 * p**1.6, "objective/sqrt_kl_start": (24 * p**1.6) ** 0.5,
         "objective/chi2": np.expm1(9 * p) * 4, "objective/chi2_clip_fraction": max(0.0, p - 0.5),

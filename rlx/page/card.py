@@ -1,25 +1,43 @@
 """The README.md of a trained policy: what it is, how it was measured, how to load it, whom to cite."""
 
+import re
+from pathlib import Path
+
 import yaml
 
 from rlx.core.record import RunRecord
 from rlx.page.description import describe, model_name
 from rlx.page.evidence import gather
 from rlx.page.table import artefacts, measured, readable
-from rlx.page.verdict import verdict
+from rlx.page.verdict import bounds, verdict
 
 CITATIONS = {
-    ("optimizer", "ppo"): ("Proximal Policy Optimization Algorithms", "Schulman et al.", "2017", "1707.06347"),
-    ("reference", "soup"): (
-        "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF", "Chegini et al.", "2024", "2411.01798",
+    ("optimizer", "ppo"): (
+        "Proximal Policy Optimization Algorithms",
+        "Schulman, John and others",
+        "2017",
+        "1707.06347",
     ),
-    ("reward", "warm"): ("WARM: On the Benefits of Weight Averaged Reward Models", "Ramé et al.", "2024", "2401.12187"),
+    ("reference", "soup"): (
+        "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF",
+        "Chegini, Atoosa and others",
+        "2024",
+        "2411.01798",
+    ),
+    ("reward", "warm"): (
+        "WARM: On the Benefits of Weight Averaged Reward Models",
+        "Ramé, Alexandre and others",
+        "2024",
+        "2401.12187",
+    ),
     ("regularizer", "chi2"): (
-        "Correlated Proxies: A New Definition and Improved Mitigation for Reward Hacking", "Laidlaw et al.", "2024",
+        "Correlated Proxies: A New Definition and Improved Mitigation for Reward Hacking",
+        "Laidlaw, Cassidy and others",
+        "2024",
         "2403.03185",
     ),
-}  # fmt: skip
-ENSEMBLES = ("Reward Model Ensembles Help Mitigate Overoptimization", "Coste et al.", "2023", "2310.02743")
+}
+ENSEMBLES = ("Reward Model Ensembles Help Mitigate Overoptimization", "Coste, Thomas and others", "2023", "2310.02743")
 GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
 
 
@@ -32,8 +50,9 @@ def model_card(record: RunRecord) -> str:
         f"# {record.path.name}",
         describe(record),
         f"**{judged.headline}.** " + " ".join(judged.sentences),
-        "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the completions "
-        "of the policy that training started from. The whole story, with texts to read, is in the run's `report.html`.",
+        "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the "
+        "completions of the policy that training started from. The whole story, with texts to read, is in the "
+        "run's `report.html`.",
         "## Use",
         use(record),
         "## Numbers",
@@ -42,8 +61,8 @@ def model_card(record: RunRecord) -> str:
         origin(record),
         "## Intended use and limits",
         "Made to study how far a policy can be optimised against a learnt reward before it gets worse. It has not been "
-        "examined for safety, bias or truthfulness, and its score says nothing about prompts of another kind than those it "
-        "was measured on.",
+        "examined for safety, bias or truthfulness, and its scores say nothing about prompts of another kind than "
+        "those it was measured on.",
         "## Citation",
         citations(record),
     ]
@@ -58,10 +77,15 @@ def front_matter(record: RunRecord) -> str:
         "pipeline_tag": "text-generation",
         "license": "other",
         "license_name": "as-the-base-model",
-        **({"base_model": path} if path else {}),  # a shipped base has no address that others could follow
+        **({"base_model": path} if is_hub_id(path) else {}),  # the Hub refuses a card that names a folder
         "tags": ["rlx", "rlhf", *(f"{group}:{record.choice(group)}" for group in GROUPS)],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
+
+
+def is_hub_id(path: str | None) -> bool:
+    """Whether `path` reads as owner/name and no such folder is here."""
+    return bool(path and re.fullmatch(r"[\w.-]+/[\w.-]+", path)) and not Path(str(path)).exists()
 
 
 def use(record: RunRecord) -> str:
@@ -69,7 +93,8 @@ def use(record: RunRecord) -> str:
     prompt = record.samples[0]["prompt"] if record.samples else None
     if isinstance(prompt, list | tuple):
         ask = "messages = [{'role': 'user', 'content': '...'}]\n"
-        ask += "ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors='pt', return_dict=True)"
+        ask += "form = {'add_generation_prompt': True, 'return_tensors': 'pt', 'return_dict': True}\n"
+        ask += "ids = tokenizer.apply_chat_template(messages, **form)"
     else:
         ask = "ids = tokenizer('...', return_tensors='pt')  # a prompt as those of the world that it was trained in"
     return (
@@ -89,7 +114,13 @@ def numbers(record: RunRecord) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
     if final:
-        rows = [f"| `{name}` | {readable(value)} |" for name, value in final.items()]
+        rows = [
+            f"| `{name}` | {readable(value)}{bounds(final[f'{name}_low'], final[f'{name}_high'])} |"
+            if f"{name}_low" in final and f"{name}_high" in final
+            else f"| `{name}` | {readable(value)} |"
+            for name, value in final.items()
+            if not name.endswith(("_low", "_high"))
+        ]
         return "\n".join(["| held-out, final policy | |", "|---|---:|", *rows])
     rows = [f"| {label} | {first} | {last} |" for label, first, last in measured(record)]
     return "\n".join(["| held-out mean of | start | last |", "|---|---:|---:|", *rows]) if rows else "Not measured."
@@ -121,8 +152,8 @@ def citations(record: RunRecord) -> str:
     if (record.choice("reward") or "").startswith("ensemble_"):
         known.append(ENSEMBLES)
     entries = [
-        f"@article{{arxiv{number.replace('.', '')},\n  title = {{{title}}},\n  author = {{{authors}}},\n  year = {{{year}}},\n"
-        f"  journal = {{arXiv preprint arXiv:{number}}}\n}}"
+        f"@article{{arxiv{number.replace('.', '')},\n  title = {{{title}}},\n  author = {{{authors}}},\n"
+        f"  year = {{{year}}},\n  journal = {{arXiv preprint arXiv:{number}}}\n}}"
         for title, authors, year, number in known
     ]
     return (

@@ -82,7 +82,7 @@ def state(record: RunRecord) -> State:
 
 def tiles(evidence: Evidence | None, record: RunRecord) -> list[Tile]:
     """The four numbers that a decision starts from; fewer where they were not measured."""
-    if evidence is None:
+    if evidence is None or evidence.step == 0:
         return []
     found = []
     if gold := evidence.gold:

@@ -17,7 +17,7 @@ class Verdict:
 
 def verdict(evidence: Evidence | None) -> Verdict:
     """The verdict that `evidence` allows."""
-    if evidence is None or (evidence.gold is None and evidence.win_rate is None):
+    if evidence is None or evidence.step == 0 or (evidence.gold is None and evidence.win_rate is None):
         return Verdict(
             "Nothing can be said yet", ("Gold was not measured on held-out prompts after the start.",), "unclear"
         )

@@ -1,0 +1,60 @@
+"""What the figures show is looked at by people; this is about when they are drawn, from which numbers, and sameness."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from rlx.core.record import load_record
+from rlx.figure import factors, gold_by_divergence, optimizer
+from rlx.figure.gallery import draw_all
+from rlx.figure.style import STYLE
+from tests.synthetic_run import write_run
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    return load_record(write_run(tmp_path_factory.mktemp("run")))
+
+
+def test_the_same_run_gives_the_same_bytes(record, tmp_path, monkeypatch):
+    monkeypatch.setattr("rlx.figure.gallery.FIGURES", (gold_by_divergence,))
+    first, second = (next(draw_all(record, tmp_path / name)).path for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_cannot_be_drawn_says_what_it_takes_and_leaves_no_old_picture(tmp_path):
+    record = load_record(write_run(tmp_path, done_steps=0, state="failed", num_members=1))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "win_rate.png").write_bytes(b"old")
+    drawn = list(draw_all(record, tmp_path / "figures"))
+    assert all(one.path is None and one.caption for one in drawn)
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
+def test_both_scores_are_drawn_in_sd_of_the_start_against_the_measured_distance(record):
+    with mpl.rc_context(STYLE):
+        drawn = gold_by_divergence.draw(record)
+    assert drawn is not None
+    curves = [line for line in drawn[0].axes[0].lines if len(line.get_xdata()) == 9]
+    rows = record.heldout
+    proxy = [(row["proxy/score"] - rows[0]["proxy/score"]) / rows[0]["proxy/score_std"] for row in rows]
+    for curve, expected in zip(curves, (proxy, [row["gold/score_sd_units"] for row in rows]), strict=True):
+        assert np.allclose(curve.get_xdata(), [row["objective/sqrt_kl_start"] for row in rows])
+        assert np.allclose(curve.get_ydata(), expected)
+
+
+def test_scores_of_very_different_size_get_a_panel_each(tmp_path):
+    drawn = gold_by_divergence.draw(load_record(write_run(tmp_path, proxy_gain=30.0)))
+    assert drawn is not None and len(drawn[0].axes) == 2
+
+
+def test_factors_are_in_sd_only_where_enough_samples_say_what_an_sd_is(record, tmp_path):
+    few = load_record(write_run(tmp_path, num_samples=6))
+    assert factors.start_spreads(few) == {}
+    assert factors.draw(few)[1] != factors.draw(record)[1]  # pyright: ignore[reportOptionalSubscript]
+    assert set(factors.start_spreads(record)) == set(record.factors)
+
+
+def test_what_never_changed_is_said_in_words(record):
+    drawn = optimizer.draw(record)
+    assert drawn is not None and "β of the penalty 0.05" in drawn[1]
