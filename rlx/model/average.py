@@ -46,6 +46,8 @@ def _mean(
     name: str, first: Tensor, opened: Sequence["Weights | Mapping[str, Tensor]"], weights: Sequence[float]
 ) -> Tensor:
     total = torch.zeros_like(first, dtype=torch.float64) if first.is_floating_point() else None
+    # Of equal weights, the exact sum is divided once: a product for each would round, and the order would matter.
+    equal = len(set(weights)) == 1
     for i, (source, weight) in enumerate(zip(opened, weights, strict=True)):
         tensor = first if i == 0 else _tensor(source, name)
         if tensor.shape != first.shape or tensor.dtype != first.dtype:
@@ -54,8 +56,10 @@ def _mean(
                 f"{tensor.dtype} {tuple(tensor.shape)} in the other"
             )
         if total is not None and weight != 0:  # 0 * inf would be NaN
-            total += tensor.double() * weight
-    return first.clone() if total is None else total.to(first.dtype)
+            total += tensor.double() * (1 if equal else weight)
+    if total is None:
+        return first.clone()
+    return (total / len(weights) if equal else total).to(first.dtype)
 
 
 def load_weights(model: PreTrainedModel, state_dict: Mapping[str, Tensor]) -> None:

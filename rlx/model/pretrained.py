@@ -118,11 +118,7 @@ class Pretrained:
         if self.chat_template:
             tokenizer.chat_template = _read_template(self.chat_template)
         if (pad := pad_token_for(tokenizer)) is not None:
-            was = (
-                "no padding token"
-                if tokenizer.pad_token is None
-                else f"padding token = end of sequence ({tokenizer.eos_token})"
-            )
+            was = "no padding token" if tokenizer.pad_token is None else "the end of sequence as padding token"
             new = pad not in tokenizer.get_vocab()
             log.info("%s=%s has %s; %s %s for padding", key, name, was, "adding" if new else "using", pad)
             tokenizer.add_special_tokens({"pad_token": pad})

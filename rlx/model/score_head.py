@@ -40,27 +40,18 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
 def check_score_head(directory: Path, shown: str) -> None:
     """Raise UserError unless the checkpoint holds one finite scalar head that transformers will load."""
     config = json.loads((directory / "config.json").read_text())
-    num_labels = config.get("num_labels", len(config.get("id2label", {"0": ""})))
-    if num_labels != 1:
-        raise UserError(
-            f"{shown}: num_labels is {num_labels}; a reward model has 1 (train one with TRL's RewardTrainer)"
-        )
     weights = Weights(directory)
     names = weights.names()
     if HEAD not in names:
         found = [name for name in names if any(part in name for part in OTHER_HEADS)]
-        hint = (
-            f"it has {found[0]}: rename that to {HEAD}"
-            if found
-            else "this is a language model, not a trained reward model"
-        )
+        hint = f"it has {found[0]}: rename that to {HEAD}" if found else "it is a language model, not a reward model"
         raise UserError(f"{shown}: the checkpoint has no score head ({HEAD}); {hint}")
     if "score.bias" in names:
-        raise UserError(
-            f"{shown}: the score head has a bias, which transformers would leave out; fold it away and save again"
-        )
+        raise UserError(f"{shown}: the score head has a bias, which transformers would leave out; save it without one")
     shape = weights.shape(HEAD)
     hidden_size = config.get("hidden_size", shape[-1])
+    if shape[0] != 1 or len(config.get("id2label", "1")) != 1:
+        raise UserError(f"{shown}: num_labels is {shape[0]}; a reward model has 1, as TRL's RewardTrainer makes it")
     if shape != (1, hidden_size):
         raise UserError(f"{shown}: {HEAD} has shape {shape}; expected (1, {hidden_size})")
     if not torch.isfinite(weights.tensor(HEAD)).all():

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from word_world import save_model, small_causal_lm
+
+from rlx.core.error import UserError
+from rlx.model.average import average_weights, load_weights
+
+
+def state(value: float, dtype=torch.float32) -> dict[str, torch.Tensor]:
+    return {"w": torch.tensor([value, 2 * value], dtype=dtype), "steps": torch.tensor(3)}
+
+
+def test_weights_are_the_weighted_mean_and_integers_are_copied():
+    # .25 * 1 + .75 * 3 = 2.5
+    averaged = average_weights([state(1.0), state(3.0)], [0.25, 0.75])
+    assert averaged["w"].tolist() == [2.5, 5.0] and averaged["steps"].item() == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_equal_models_average_to_their_own_bits(dtype):
+    one = {"w": torch.randn(1000, generator=torch.Generator().manual_seed(0)).to(dtype)}
+    averaged = average_weights([one, one, one], [1 / 3] * 3)
+    assert averaged["w"].dtype == dtype and torch.equal(averaged["w"], one["w"])
+
+
+def test_a_weight_of_one_keeps_a_model_bit_for_bit_whatever_the_other_is():
+    broken = {"w": torch.tensor([torch.inf, torch.nan]), "steps": torch.tensor(3)}
+    assert torch.equal(average_weights([state(0.1), broken], [1.0, 0.0])["w"], state(0.1)["w"])
+
+
+def test_the_order_of_the_models_does_not_matter():
+    models = [{"w": torch.randn(1000, generator=torch.Generator().manual_seed(i))} for i in range(3)]
+    there, back = average_weights(models, [1 / 3] * 3), average_weights(models[::-1], [1 / 3] * 3)
+    assert torch.equal(there["w"], back["w"])
+
+
+def test_a_mean_of_means_is_the_mean():
+    # (w1 + w2 + w3)/3 = 2/3 (w1 + w2)/2 + 1/3 w3
+    models = [{"w": torch.randn(100, generator=torch.Generator().manual_seed(i))} for i in range(3)]
+    pair = average_weights(models[:2], [0.5, 0.5])
+    torch.testing.assert_close(
+        average_weights([pair, models[2]], [2 / 3, 1 / 3])["w"], average_weights(models, [1 / 3] * 3)["w"]
+    )
+
+
+@pytest.mark.parametrize(
+    "other", [{"w": torch.zeros(3), "steps": torch.tensor(3)}, {"v": torch.zeros(2)}, state(1.0, torch.bfloat16)]
+)
+def test_models_that_do_not_match_are_refused(other):
+    with pytest.raises(UserError, match="cannot be averaged"):
+        average_weights([state(1.0), other], [0.5, 0.5])
+
+
+def test_tied_weights_are_averaged_once_and_stay_tied():
+    shared = torch.ones(4)
+    averaged = average_weights([{"embed": shared, "head": shared}] * 2, [0.5, 0.5])
+    assert averaged["embed"].data_ptr() == averaged["head"].data_ptr()
+
+
+def test_a_directory_is_averaged_as_its_state_dict_is_and_loads_into_a_model_with_tied_weights(tmp_path):
+    paths = [save_model(tmp_path / str(i), "gemma", seed=i) for i in range(2)]  # Gemma ties its embeddings
+    models = [small_causal_lm("gemma", seed=i) for i in range(2)]
+    load_weights(models[0], average_weights(paths, [0.5, 0.5]))
+    want = average_weights([small_causal_lm("gemma", seed=i).state_dict() for i in range(2)], [0.5, 0.5])
+    for name, tensor in models[0].state_dict().items():
+        assert torch.equal(tensor, want[name]), name

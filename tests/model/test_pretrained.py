@@ -1,0 +1,95 @@
+import logging
+
+import pytest
+import torch
+from word_world import ARCHITECTURES, TEMPLATE, pretrained, save_model, word_tokenizer
+
+from rlx.core.error import UserError
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"model.path=.*/nowhere: no such directory"):
+        pretrained(tmp_path / "nowhere").policy(None)
+
+
+def test_a_directory_without_config_is_named(tmp_path):
+    with pytest.raises(UserError, match="no config.json"):
+        pretrained(tmp_path).tokenizer()
+
+
+def test_pickled_weights_are_not_loaded(tmp_path):
+    save_model(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="no .safetensors files"):
+        pretrained(tmp_path).policy(None)
+
+
+def test_a_hub_model_that_is_not_cached_says_so_offline(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="model.path=nobody/nothing: not in the Hub cache"):
+        pretrained("nobody/nothing").policy(None)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_trunk_is_the_policys_with_a_head_of_zeros(tmp_path, architecture):
+    model = pretrained(save_model(tmp_path, architecture))
+    policy, trunk = model.policy(tmp_path), model.reward_trunk(tmp_path)
+    assert not trunk.score.weight.any() and trunk.config.num_labels == 1
+    for name, tensor in trunk.base_model.state_dict().items():
+        assert torch.equal(tensor, policy.base_model.state_dict()[name]), name
+
+
+def test_the_padding_token_of_the_model_is_the_tokenizers_and_not_its_end(tmp_path, caplog):
+    tokenizer = word_tokenizer(pad=None)
+    tokenizer.pad_token = tokenizer.eos_token
+    model = pretrained(save_model(tmp_path, tokenizer=tokenizer))
+    with caplog.at_level(logging.INFO):
+        policy = model.policy(None)
+    assert policy.config.pad_token_id == tokenizer.convert_tokens_to_ids("<unk>") != policy.config.eos_token_id
+    assert "the end of sequence as padding token; using <unk> for padding" in caplog.text
+
+
+def test_a_padding_token_that_has_to_be_added_gets_the_mean_embedding(tmp_path, caplog):
+    tokenizer = word_tokenizer(pad=None)
+    tokenizer.unk_token = None
+    save_model(tmp_path, tokenizer=tokenizer)
+    model = pretrained(tmp_path)
+    with caplog.at_level(logging.INFO):
+        policy = model.policy(None)
+    rows = policy.get_input_embeddings().weight
+    assert len(rows) == len(model.tokenizer()) and "embeddings grow" in caplog.text
+    torch.testing.assert_close(rows[-1], rows[:-1].mean(0))
+
+
+def test_embeddings_grow_only_when_they_must(tmp_path, caplog):
+    save_model(tmp_path)
+    with caplog.at_level(logging.INFO):
+        pretrained(tmp_path).policy(None)
+    assert not caplog.text
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_the_place_or_the_learning_rates(tmp_path):
+    one, same, other = (save_model(tmp_path / name, seed=seed) for name, seed in [("a", 0), ("b", 0), ("c", 1)])
+    assert pretrained(one).fingerprint() == pretrained(same, policy_learning_rate=1.0).fingerprint()
+    assert pretrained(one).fingerprint() != pretrained(other).fingerprint()
+    assert pretrained(one).fingerprint() != pretrained(one, lora_rank=2).fingerprint()
+
+
+def test_a_hub_models_fingerprint_is_its_id_and_revision():
+    assert pretrained("org/name", revision="v2").fingerprint()[0] == ["org/name", "v2"]
+
+
+def test_one_chat_template_serves_policy_and_reward_trunk(tmp_path):
+    policy, reward = save_model(tmp_path / "policy"), save_model(tmp_path / "reward", "gpt_neox")
+    (tmp_path / "chat.jinja").write_text(TEMPLATE)
+    model = pretrained(policy, reward_path=str(reward), chat_template=str(tmp_path / "chat.jinja"))
+    assert model.tokenizer().chat_template == model.reward_tokenizer().chat_template == TEMPLATE
+    with pytest.raises(UserError, match="model.chat_template="):
+        pretrained(policy, chat_template=str(tmp_path / "nowhere.jinja")).tokenizer()
+
+
+def test_tokenizers_are_shared_when_their_ids_mean_the_same(tmp_path):
+    policy, like = save_model(tmp_path / "policy"), save_model(tmp_path / "like", "gpt_neox")
+    unlike = save_model(tmp_path / "unlike", tokenizer=word_tokenizer(words=("cat", "say")))
+    assert pretrained(policy).shares_tokenizer() and pretrained(policy, reward_path=str(like)).shares_tokenizer()
+    assert not pretrained(policy, reward_path=str(unlike)).shares_tokenizer()
