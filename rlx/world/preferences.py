@@ -140,6 +140,15 @@ class Preferences:
         self._demand(len(pairs), "pairs for the gold model", "min_pairs", "gold_share", "larger")
         return pairs[: self.max_gold_pairs]
 
+    def check(self, data_seed: int) -> None:
+        """Read and divide everything, without torch and in a second or so.
+
+        Raises: UserError as any other method would, for what would end a run later.
+        """
+        self.prompts("heldout", data_seed)
+        for read in (self.demonstrations, self.pairs, self.gold_pairs):
+            read(data_seed)
+
     def judge(self) -> Judge | None:
         """None: gold is a reward model, trained on `gold_pairs` or given by `gold`."""
         return None
@@ -196,7 +205,7 @@ class Preferences:
             self._other(self.heldout_path, self.heldout_split),
             self._other(self.demonstrations_path, self.demonstrations_split),
             Columns(self.prompt_column, self.chosen_column, self.rejected_column),
-            self.turn_marker,
+            self.turn_marker and _typed(self.turn_marker),
             refuse_bad=self.on_bad_record == "refuse",
             keep_duplicates=self.duplicate_pairs == "keep",
         )
@@ -221,9 +230,14 @@ class Preferences:
         """With the form that the settings ask for. Splits and ids go by the given prompt: no form moves them."""
         text = given
         if isinstance(text, str):
-            text = text if self.prompt_template is None else self.prompt_template.replace("{prompt}", text)
+            text = text if self.prompt_template is None else _typed(self.prompt_template).replace("{prompt}", text)
             text = (("user", text),) if self.as_chat else text
         elif self.as_chat or self.prompt_template is not None:
             setting = "world.as_chat=true" if self.as_chat else "world.prompt_template"
             raise UserError(f"{setting} is for plain prompts, but those of {self.path} are messages: take it away")
         return Prompt(prompt_id(given), text)
+
+
+def _typed(text: str) -> str:
+    """A setting as it was meant: the command line hands \\n over as two characters, which nobody wants in a prompt."""
+    return text.replace("\\n", "\n")

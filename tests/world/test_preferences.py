@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -194,6 +196,8 @@ def test_a_given_gold_needs_no_prompts_of_its_own(tmp_path):
 def test_a_template_surrounds_plain_prompts_and_a_chat_makes_them_messages(tmp_path):
     path = written(tmp_path / "a.jsonl", rows())
     assert world(path, prompt_template="Q: {prompt}\nA: ").pairs(0)[0].prompt.text.startswith("Q: question ")
+    typed = world(path, prompt_template="Q: {prompt}\\nA: ")  # as a command line hands it over
+    assert everything(typed) == everything(world(path, prompt_template="Q: {prompt}\nA: "))
     ((role, content),) = world(path, as_chat=True).prompts("heldout", 0)[0].text
     assert role == "user" and content.startswith("question ")
 
@@ -302,6 +306,16 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_read(settings, m
     with pytest.raises(UserError) as caught:
         world("nowhere.jsonl", **settings)
     assert str(caught.value) == message
+
+
+def test_a_check_finds_what_would_end_a_run_later_without_importing_torch(tmp_path):
+    path = written(tmp_path / "a.jsonl", rows(40))
+    with pytest.raises(UserError, match=r"pairs for the gold model .* fewer than world\.min_pairs=30"):
+        world(path, gold_share=0.1, min_pairs=30).check(0)
+    code = (
+        "import sys, rlx.world.preferences; sys.exit(any(m in sys.modules for m in ('torch', 'datasets', 'pyarrow')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_no_path_says_what_may_be_given():
