@@ -1,0 +1,69 @@
+import logging
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from rlx.model.score_head import load_reward_model, score_rows
+from rlx.reward.ensemble_mean import EnsembleMean
+from rlx.reward.single import Single
+from rlx.reward.warm import WARM, least_cosine, warm
+
+ROWS = [[1, 4, 10, 8, 10, 2], [1, 5, 9, 2], [1, 4, 11, 8, 8, 8, 9]]
+
+
+def with_head(path, head):
+    """`path` with the score head `head`, a linear member on a trunk that is shared."""
+    weights = load_file(path / "model.safetensors")
+    save_file(weights | {"score.weight": head}, path / "model.safetensors", metadata={"format": "pt"})
+    return path
+
+
+def test_one_member_is_that_member_bit_for_bit(member, drawn):
+    path = member(0)
+    one, other = WARM(1).combine([path]), Single().combine([path])
+    assert torch.equal(one.member_scores(*drawn), other.member_scores(*drawn))
+
+
+def test_identical_members_score_as_one(member, drawn):
+    paths = [member(0, name=str(i)) for i in range(3)]
+    scores = WARM(3).combine(paths).member_scores(*drawn)
+    assert scores.shape == (1, 3)
+    torch.testing.assert_close(scores, Single().combine(paths[:1]).member_scores(*drawn))
+
+
+def test_the_order_of_the_members_does_not_matter(member, drawn):
+    paths = [member(i) for i in range(3)]
+    there, back = WARM(3).combine(paths), WARM(3).combine(paths[::-1])
+    assert torch.equal(there.member_scores(*drawn), back.member_scores(*drawn))
+
+
+def test_for_linear_members_averaging_weights_is_averaging_predictions(member, drawn):
+    # r_i = w_i . phi with one phi: (1/M) sum_i r_i = ((1/M) sum_i w_i) . phi
+    heads = torch.randn(3, 1, 16, generator=torch.Generator().manual_seed(0))
+    paths = [with_head(member(0, name=str(i)), head.clone()) for i, head in enumerate(heads)]
+    predictions = torch.stack([score_rows(load_reward_model(path), ROWS) for path in paths]).mean(0)
+    averaged = load_reward_model(paths[0])
+    averaged.load_state_dict(warm(paths))
+    torch.testing.assert_close(score_rows(averaged, ROWS), predictions)
+
+
+def test_the_average_is_put_on_the_scale_of_its_own_scores(member):
+    scorer = WARM(2).combine([member(0), member(1)])
+    scored = scorer.members[0]  # pyright: ignore
+    z = scored.z_scores(score_rows(scored.model, scored.reference).double())
+    assert abs(z.mean()) < 1e-6 and abs(z.std(correction=0) - 1) < 1e-6
+
+
+def test_it_costs_one_model_where_the_mean_costs_all(member):
+    paths = [member(0), member(1)]
+    assert len(WARM(2).combine(paths).members) == 1 and len(EnsembleMean(2).combine(paths).members) == 2  # pyright: ignore
+
+
+def test_heads_that_did_not_start_from_one_are_said(member, caplog):
+    # cos((1, 0), (0, 1)) = 0, cos((1, 0), (1, 1)) = 0.707
+    assert least_cosine([torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])]) == 0
+    assert abs(least_cosine([torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])]) - 0.5**0.5) < 1e-12
+    assert least_cosine([torch.ones(2)]) == 1
+    with caplog.at_level(logging.WARNING):
+        WARM(2).combine([member(0), member(1)])
+    assert "did not start from one head" in caplog.text
