@@ -232,7 +232,7 @@ def test_a_sweep_does_what_is_not_done_goes_on_after_a_failure_and_ends_with_1(e
     """The first cell fails because its data is not there; the second is done already."""
     data = ["world=preferences", "world.path=nowhere.jsonl", "model=pretrained", "model.path=nowhere"]
     done_dir = planted(empty, *data, "seed=1", state="done")
-    done = rlx("train", "-m", *data, "seed=0,1", "tracker=jsonl")
+    done = rlx("train", "-m", *data, "seed=0,1", "tracker=jsonl", COLUMNS="300")
     assert done.returncode == 1
     assert "[1/2]" in done.stderr and "[2/2]" in done.stderr and "Traceback" not in done.stderr
     lines = done.stdout

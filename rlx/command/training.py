@@ -116,11 +116,13 @@ def _cell(cell: Cell, path: Path) -> tuple[Outcome, bool]:
 
 
 def _table(outcomes: Sequence[Outcome]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Sweep", title_justify="left")
-    for column in ("run directory", "state", "time", "reason"):
+    table = Table(title="sweep", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("run directory", no_wrap=True)
+    for column in ("state", "time", "reason"):
         table.add_column(column, overflow="fold")
     colours = {"done": "green", "failed": "red", "interrupted": "yellow"}
     for outcome in outcomes:
