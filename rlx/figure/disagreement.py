@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlx.core.record import RunRecord
-from rlx.figure.style import PROXY, QUIET, THIRD, EndLabel, label_ends, new, zero_line
+from rlx.figure.style import PROXY, QUIET, THIRD, EndLabel, label_ends, new, step_axis, zero_line
 
 TITLE = "Do the reward models still agree?"
 ABSENT = "it takes two held-out evaluations and two or more reward models."
@@ -37,5 +37,5 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
     right.set_ylim(0, max(spread) * 1.12 or 1.0)
     right.set_title("disagreement (SD)", loc="left")
     for axis in (left, right):
-        axis.set_xlabel("step")
+        step_axis(axis)
     return figure, CAPTION.format(members=len(names))

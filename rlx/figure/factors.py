@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlx.core.record import RunRecord
-from rlx.figure.style import BAD, GOOD, QUIET, EndLabel, label_ends, new, signed, zero_line
+from rlx.figure.style import BAD, GOOD, QUIET, EndLabel, label_ends, new, signed, step_axis, zero_line
 
 TITLE = "Which factor of gold is sacrificed"
 ABSENT = "it takes two held-out evaluations and a judge that names the factors of its score."
@@ -35,7 +35,7 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
             steps, values, color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=2 if colour == QUIET else 3
         )
         labels.append(EndLabel(steps[-1], end, f"{shortened(name)} {signed(end)}", colour))
-    axis.set_xlabel("step")
+    step_axis(axis)
     axis.set_ylabel("change, SD" if in_sd else "change")
     axis.margins(x=0.03)
     label_ends(axis, labels, size=10)

@@ -12,7 +12,8 @@ TITLE = "What the optimisation bought: proxy and gold against distance"
 ABSENT = "it takes two held-out evaluations, the first of them of the start policy."
 CAPTION = (
     "Each point is one evaluation on the same held-out prompts, in the order of training. Distance is √KL from "
-    "{origin}. Bars are 95 % intervals over prompts. Proxy rising while gold falls is over-optimisation."
+    "{origin}. Bars are 95 % intervals over prompts; gold's are those of its gain on the same prompts. "
+    "Proxy rising while gold falls is over-optimisation."
 )
 
 

@@ -11,7 +11,7 @@ TITLE = "The same along training"
 ABSENT = "it takes two held-out evaluations, the first of them of the start policy."
 CAPTION = (
     "Held-out proxy and gold after each number of rollouts learnt from, in standard deviations of the start policy's "
-    "completions. Bars are 95 % intervals over prompts."
+    "completions. Bars are 95 % intervals over prompts; gold's are those of its gain on the same prompts."
 )
 
 

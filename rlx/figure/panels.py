@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rlx.figure.style import INK, QUIET, new
+from rlx.figure.style import INK, QUIET, new, step_axis
 
 
 class Panel(NamedTuple):
@@ -21,16 +21,15 @@ class Panel(NamedTuple):
 
 
 def draw_panels(panels: list[Panel]) -> Figure:
-    """Two panels a row. Values spanning more than a factor of 1,000 get a logarithmic axis, which the title says."""
+    """Two panels a row. Values that grow more than a hundredfold get a logarithmic axis, which the title says."""
     rows = (len(panels) + 1) // 2
     figure, axes = new(0.45 + 1.75 * rows, rows=rows, columns=2)
     for axis, panel in zip(axes, panels, strict=False):
         _fill(axis, panel)
     for axis in axes[len(panels) :]:
         axis.remove()
-    last_row = axes[max(0, len(panels) - 2) : len(panels)]
-    for axis in last_row:
-        axis.set_xlabel("step")
+    for place, axis in enumerate(axes[: len(panels)]):
+        step_axis(axis, label=place >= len(panels) - 2)
     return figure
 
 
@@ -40,8 +39,7 @@ def _fill(axis: Axes, panel: Panel) -> None:
         axis.plot(*panel.quiet, color=QUIET, linewidth=0.9, zorder=2)
     points = "o" if len(panel.values) <= 20 else None
     axis.plot(panel.steps, panel.values, color=panel.colour, marker=points, markersize=3.5, linewidth=1.6, zorder=3)
-    positive = panel.values[panel.values > 0]
-    if len(positive) and positive.max() > 100 and positive.max() > 1000 * np.median(np.abs(panel.values[:2])):
+    if panel.values.max() > 100 and panel.values.max() > 100 * abs(panel.values[0]):
         axis.set_yscale("symlog", linthresh=1.0)
         title += " (log scale)"
     elif panel.share:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlx.core.record import Standardised
-from rlx.figure.style import GOLD, PROXY, EndLabel, label_ends, new, signed, zero_line
+from rlx.figure.style import GOLD, PROXY, EndLabel, label_ends, new, signed, step_axis, zero_line
 
 COMMENSURATE = 6.0  # beyond this ratio of the two spans one curve would be flat: they get a panel each
 
@@ -23,7 +23,10 @@ def draw_proxy_gold(x: np.ndarray, xlabel: str, gold: Standardised, proxy: Stand
     for axis in axes:
         zero_line(axis)
         axis.set_ylabel("SD over the start")
-    axes[-1].set_xlabel(xlabel)
+    if xlabel == "step":
+        step_axis(axes[-1])
+    else:
+        axes[-1].set_xlabel(xlabel)
     _curve(places["proxy"], x, proxy, PROXY, "s")
     _curve(places["gold"], x, gold, GOLD, "o")
     _mark_peak(places["gold"], x, gold)
@@ -51,15 +54,16 @@ def _mark_peak(axis: Axes, x: np.ndarray, gold: Standardised) -> None:
     if peak in (0, len(x) - 1):  # never above the start, or still at its highest: nothing to mark
         return
     axis.plot(x[peak], gold.values[peak], marker="o", markersize=12, mfc="none", mec=GOLD, mew=1.6, zorder=4)
+    side = int(np.digitize((x[peak] - x.min()) / (np.ptp(x) or 1), (0.25, 0.75)))
     low, high = axis.get_ylim()
     axis.set_ylim(low - 0.12 * (high - low), high)  # a strip under all curves, for the words
     axis.annotate(
         f"gold's peak {signed(gold.values[peak])} at step {gold.steps[peak]}",
         xy=(x[peak], gold.values[peak]),
         xytext=(x[peak], low - 0.10 * (high - low)),
-        ha="left" if x[peak] < x.min() + 0.25 * np.ptp(x) else "center",
+        ha=("left", "center", "right")[side],
         va="bottom",
         color=GOLD,
         fontsize=10,
-        arrowprops={"arrowstyle": "-", "color": GOLD, "lw": 0.8, "shrinkB": 7},
+        arrowprops={"arrowstyle": "-", "color": GOLD, "lw": 0.8, "shrinkB": 7, "relpos": (side / 2, 1)},
     )

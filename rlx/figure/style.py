@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's palette: distinct for all common kinds of colour vision.
 GOLD, PROXY, THIRD, GOOD, BAD, QUIET = "#b8860b", "#0072b2", "#7b3294", "#00795c", "#c0392b", "#8a8f98"
 INK, FAINT = "#22262d", "#d9dce1"
 WIDTH = 6.4  # inches; with 11 point text still legible when shown 400 pixels wide
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.titlesize": 11,
@@ -110,6 +111,13 @@ def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
 def zero_line(axis: Axes, at: float = 0.0) -> None:
     """A quiet line at the value that means "no change"."""
     axis.axhline(at, color=QUIET, linewidth=1, zorder=1)
+
+
+def step_axis(axis: Axes, label: bool = True) -> None:
+    """Whole steps along x."""
+    axis.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
+    if label:
+        axis.set_xlabel("step")
 
 
 def signed(value: float) -> str:

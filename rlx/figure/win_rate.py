@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlx.core.record import RunRecord
-from rlx.figure.style import GOLD, EndLabel, label_ends, new, zero_line
+from rlx.figure.style import GOLD, EndLabel, label_ends, new, step_axis, zero_line
 
 TITLE = "Against the start policy, prompt by prompt"
 ABSENT = "it takes two held-out evaluations."
@@ -29,7 +29,7 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
     axis.set_ylim(0, 100)
     axis.set_yticks(np.arange(0, 101, 25))
     axis.set_ylabel("win rate, %")
-    axis.set_xlabel("step")
+    step_axis(axis)
     axis.margins(x=0.03)
     label_ends(axis, [EndLabel(steps[-1], 100 * rate[-1], f"{100 * rate[-1]:.0f} %", GOLD)])
     return figure, CAPTION

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import wandb
 
@@ -18,7 +18,7 @@ from rlx.core.numbers import Positive
 log = logging.getLogger(__name__)
 RUN_ID_FILE = "wandb_run_id"
 SECRETS = ("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-MODES = ("online", "offline", "disabled", "shared")
+Mode = Literal["online", "offline", "disabled", "shared"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Wandb:
         """
         mode = self.effective_mode()
         arguments = self._arguments(run_dir, config, run_id)
-        for attempt in (mode, "offline") if mode == "online" else (mode,):
+        attempts: tuple[Mode, ...] = (mode, "offline") if mode == "online" else (mode,)
+        for attempt in attempts:
             try:
                 # Offline, the same id alone joins the pieces of a resumed run at `wandb sync`.
                 run = wandb.init(mode=attempt, resume=None if attempt == "offline" else "allow", **arguments)
@@ -57,14 +58,17 @@ class Wandb:
         log.warning("W&B is not told about this run; metrics.jsonl and the report are written as always")
         return Telling(None)
 
-    def effective_mode(self) -> str:
+    def effective_mode(self) -> Mode:
         """`mode`, where "auto" is WANDB_MODE, or else online if there is a key and offline if not."""
         if self.mode != "auto":
             return self.mode
         if asked := os.environ.get("WANDB_MODE"):
-            if asked not in MODES:
-                raise UserError(f"WANDB_MODE={asked} is none of {', '.join(MODES)}: set it to one of them, or unset it")
-            return asked
+            for mode in get_args(Mode):
+                if asked == mode:
+                    return mode
+            raise UserError(
+                f"WANDB_MODE={asked} is none of {', '.join(get_args(Mode))}: set it to one of them, or unset it"
+            )
         return "online" if has_key() else "offline"
 
     def _arguments(self, run_dir: Path, config: Mapping[str, Any], run_id: str) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class Telling:
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A W&B table; cells of one column may be of several types."""
-        data = [list(row) for row in rows]
+        data: list[Any] = [list(row) for row in rows]
         self._try(lambda run: run.log({name: wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)}))
 
     def file(self, path: Path) -> None:

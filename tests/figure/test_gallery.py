@@ -19,6 +19,7 @@ def record(tmp_path_factory):
 def test_the_same_run_gives_the_same_bytes(record, tmp_path, monkeypatch):
     monkeypatch.setattr("rlx.figure.gallery.FIGURES", (gold_by_divergence,))
     first, second = (next(draw_all(record, tmp_path / name)).path for name in "ab")
+    assert first is not None and second is not None
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -35,7 +36,7 @@ def test_both_scores_are_drawn_in_sd_of_the_start_against_the_measured_distance(
     with mpl.rc_context(STYLE):
         drawn = gold_by_divergence.draw(record)
     assert drawn is not None
-    curves = [line for line in drawn[0].axes[0].lines if len(line.get_xdata()) == 9]
+    curves = [line for line in drawn[0].axes[0].lines if np.size(line.get_xdata()) == 9]
     rows = record.heldout
     proxy = [(row["proxy/score"] - rows[0]["proxy/score"]) / rows[0]["proxy/score_std"] for row in rows]
     for curve, expected in zip(curves, (proxy, [row["gold/score_sd_units"] for row in rows]), strict=True):
