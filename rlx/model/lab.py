@@ -17,7 +17,7 @@ BASE = Path(__file__).parent / "lab_base"
 SHA256 = {
     "config.json": "384b16fb21bed7c9cc944d80d4e2a120e7066b965cab6e8fb383dbeba1e82c4a",
     "generation_config.json": "bbdce785aaaee470d7ad20f98732d51b703929c9f3626cc432dd0e8c4a37d703",
-    "model.safetensors": "c1c7e3b36377cd13bdb2dbb7ea39ad12df14ba9b392a15a2dee7080fa1869430",
+    "model.safetensors": "c34b1a35f00d846789642ee2934e5119d19b572e6909d6ed8aaa6b415d82c075",
     "tokenizer.json": "87b00f42eaafda593a9274d1fcc6efcf15a7b94db597c1e0e4abae8656c9872f",
     "tokenizer_config.json": "b1e40b102527cbed779819eab0d7e056f271e172c5fda6d0eb5b83137a3d80bf",
 }

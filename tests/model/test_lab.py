@@ -55,10 +55,11 @@ def test_every_word_is_one_token_and_text_comes_back_as_it_was():
 def test_special_tokens_differ_and_none_stands_before_a_prompt():
     tokenizer = MODEL.tokenizer()
     assert tokenizer.bos_token is None
-    special = {tokenizer.get_vocab()[token] for token in ("<pad>", "<eos>", "<unk>")}
-    assert special == {tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id} and len(special) == 3
+    special = [tokenizer.get_vocab()[token] for token in ("<pad>", "<eos>", "<unk>")]
+    assert special == [tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id]
+    assert len(set(special)) == 3
     ids = encode_prompt(tokenizer, "tell me a short sad story about the ocean . short sad ocean :")
-    assert len(ids) == 14 and not special & set(ids)
+    assert len(ids) == 14 and not set(special) & set(ids)
     assert tokenizer.convert_ids_to_tokens(ids[-1]) == lexicon.SEPARATOR
 
 
