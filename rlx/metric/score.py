@@ -10,9 +10,15 @@ from rlx.core.evaluation import Evaluation
 from rlx.metric.interval import mean_interval
 
 
+def gain(gold_B: np.ndarray, start_gold_B: np.ndarray) -> np.ndarray:
+    """gold - start's gold, and exactly 0 where they differ by float noise: a reward model that scores one text in two
+    batches of different shape gives numbers that agree to about seven digits, and that is a tie."""
+    return np.where(np.isclose(gold_B, start_gold_B, rtol=1e-6, atol=1e-6), 0.0, gold_B - start_gold_B)
+
+
 def standardised(values_B: np.ndarray, start_B: np.ndarray) -> np.ndarray:
     """(values - start) / sd(start), prompt by prompt; its mean is (mean(values) - mean(start)) / sd(start)."""
-    return (values_B - start_B) / np.std(start_B, ddof=1)
+    return gain(values_B, start_B) / np.std(start_B, ddof=1)
 
 
 def measure(evaluation: Evaluation) -> dict[str, float]:
@@ -27,7 +33,7 @@ def measure(evaluation: Evaluation) -> dict[str, float]:
     if len(gold_B) > 1:
         metrics |= {"proxy/score_std": float(proxy_B.std(ddof=1)), "gold/std": float(gold_B.std(ddof=1))}
     if len(start_B) > 1 and np.ptp(start_B) > 0:
-        gain_B = standardised(gold_B, start_B)
-        metrics["gold/score_sd_units"] = float(gain_B.mean())
-        metrics["gold/score_sd_units_low"], metrics["gold/score_sd_units_high"] = mean_interval(gain_B)
+        gains_B = standardised(gold_B, start_B)
+        metrics["gold/score_sd_units"] = float(gains_B.mean())
+        metrics["gold/score_sd_units_low"], metrics["gold/score_sd_units_high"] = mean_interval(gains_B)
     return metrics

@@ -10,13 +10,14 @@ import numpy as np
 
 from rlx.core.evaluation import Evaluation
 from rlx.metric.interval import mean_interval
+from rlx.metric.score import gain
 
 log = logging.getLogger(__name__)
 
 
 def outcomes(gold_B: np.ndarray, start_gold_B: np.ndarray) -> np.ndarray:
-    """1 where gold > start's gold, 0 where it is below, 0.5 where they are equal."""
-    return (np.sign(gold_B - start_gold_B) + 1) / 2
+    """1 where gold > start's gold, 0 where it is below, 0.5 where they are equal up to float noise."""
+    return (np.sign(gain(gold_B, start_gold_B)) + 1) / 2
 
 
 def interval(outcomes_B: np.ndarray) -> tuple[float, float]:

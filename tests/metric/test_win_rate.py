@@ -9,6 +9,12 @@ def test_a_tie_counts_half():
     assert outcomes(np.array([2.0, 1.0, 0.0]), np.array([1.0, 1.0, 1.0])).tolist() == [1.0, 0.5, 0.0]
 
 
+def test_float_noise_is_a_tie():
+    start = np.array([-0.2828767, 3.5, 0.0])
+    assert outcomes(start * (1 + 2e-8) + 1e-9, start).tolist() == [0.5, 0.5, 0.5]
+    assert outcomes(start + 1e-4, start).tolist() == [1.0, 1.0, 1.0]
+
+
 def test_the_win_rate_is_the_mean_outcome_inside_its_interval():
     # draws 0 1 2 1 against 0 1 0 1: tie, tie, win, tie = 2.5 / 4
     metrics = measure(evaluation(np.array([0, 1, 2, 1])))
