@@ -4,12 +4,15 @@ WARM: phi = (1/M) sum_i phi_i, featuriser and head (arXiv 2401.12187, eq. 2). So
 (SALSA, arXiv 2411.01798).
 """
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.model.checkpoint import Weights
@@ -62,13 +65,17 @@ def _mean(
     return (total / len(weights) if equal else total).to(first.dtype)
 
 
-def load_weights(model: PreTrainedModel, state_dict: Mapping[str, Tensor]) -> None:
-    """Put every tensor of `state_dict` into `model`; what the dict leaves out must be tied to something in it."""
-    missing, unexpected = model.load_state_dict(state_dict, strict=False)
-    own = model.state_dict()
-    given = {own[name].data_ptr() for name in state_dict if name in own}
-    lost = [name for name in missing if own[name].data_ptr() not in given]
-    assert not lost and not unexpected, f"weights do not fit the model: missing {lost}, unexpected {unexpected}"
+@contextmanager
+def averaged_directory(paths: Sequence[Path], weights: Sequence[float]) -> Iterator[Path]:
+    """A temporary model directory: the first one's files with the weighted mean of all weights.
+
+    Loading it as any checkpoint is loaded keeps what from_pretrained does on the way: renamed keys, ties, checks.
+    """
+    with tempfile.TemporaryDirectory(prefix="rlx-average-") as name:
+        directory = Path(name) / "model"
+        shutil.copytree(paths[0], directory, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
+        save_file(average_weights(list(paths), weights), directory / "model.safetensors", metadata={"format": "pt"})
+        yield directory
 
 
 def _names(source: "Weights | Mapping[str, Tensor]") -> list[str]:

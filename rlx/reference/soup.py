@@ -7,27 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
-from rlx.model.average import average_weights, load_weights
+from rlx.model.average import averaged_directory
 from rlx.model.recipe import Model
 
 
 def soup_weights(num_policies: int, alpha: float | None) -> list[float]:
-    """alpha for the first policy, (1 - alpha)/(n - 1) for each of the others; all 1/n where alpha is None."""
+    """theta_soup = alpha theta_1 + (1 - alpha) theta_2 for two policies (SALSA, section 3). For n, the others share
+    1 - alpha equally; alpha None is the mean of all."""
     if alpha is None:
         return [1 / num_policies] * num_policies
     if num_policies == 1:
         return [1.0]
     return [alpha, *[(1 - alpha) / (num_policies - 1)] * (num_policies - 1)]
-
-
-def soup(policy_paths: Sequence[Path], alpha: float | None) -> dict[str, Tensor]:
-    """theta_soup = alpha theta_1 + (1 - alpha) theta_2 for two policies; the mean for n with alpha None."""
-    return average_weights(list(policy_paths), soup_weights(len(policy_paths), alpha))
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,5 @@ class Soup:
     def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
         """The soup in eval mode, without gradients."""
         assert len(policy_paths) == self.num_policies
-        reference = model.policy(policy_paths[0])
-        load_weights(reference, soup(policy_paths, self.alpha))
-        return reference.requires_grad_(False).eval()
+        with averaged_directory(policy_paths, soup_weights(self.num_policies, self.alpha)) as directory:
+            return model.policy(directory).requires_grad_(False).eval()

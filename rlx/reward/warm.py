@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rlx.core.numbers import PositiveInt
 from rlx.core.scorer import Scorer
-from rlx.model.average import average_weights, load_weights
+from rlx.model.average import averaged_directory
 from rlx.model.checkpoint import Weights
 from rlx.model.score_head import HEAD
 from rlx.reward._ensemble import Ensemble, load_member
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 LEAST_COSINE = 0.5  # heads that differ more than this did not start from one initialisation
 
 
-def warm(member_paths: Sequence[Path]) -> dict[str, Tensor]:
-    """phi_WARM = (1/M) sum_i phi_i, featuriser and head (eq. 2), as a state dict."""
-    return average_weights(list(member_paths), [1 / len(member_paths)] * len(member_paths))
+def warm_weights(num_members: int) -> list[float]:
+    """phi_WARM = (1/M) sum_i phi_i, featuriser and head (arXiv 2401.12187, eq. 2): the M factors of the sum."""
+    return [1 / num_members] * num_members
 
 
 def least_cosine(heads: Sequence[Tensor]) -> float:
@@ -47,6 +47,6 @@ class WARM:
             log.warning(
                 "reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine
             )
-        first = load_member(member_paths[0])
-        load_weights(first.model, warm(member_paths))
-        return Ensemble([first if self.num_members == 1 else first.normalised()], single)
+        with averaged_directory(member_paths, warm_weights(self.num_members)) as directory:
+            averaged = load_member(directory)
+        return Ensemble([averaged if self.num_members == 1 else averaged.normalised()], single)

@@ -13,20 +13,20 @@ def test_a_path_that_does_not_exist_is_named(tmp_path):
 
 
 def test_a_directory_without_config_is_named(tmp_path):
-    with pytest.raises(UserError, match="no config.json"):
+    with pytest.raises(UserError, match=r"no config.json"):
         pretrained(tmp_path).tokenizer()
 
 
 def test_pickled_weights_are_not_loaded(tmp_path):
     save_model(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError, match="no .safetensors files"):
+    with pytest.raises(UserError, match=r"no .safetensors files"):
         pretrained(tmp_path).policy(None)
 
 
 def test_a_hub_model_that_is_not_cached_says_so_offline(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="model.path=nobody/nothing: not in the Hub cache"):
+    with pytest.raises(UserError, match=r"model.path=nobody/nothing: not in the Hub cache"):
         pretrained("nobody/nothing").policy(None)
 
 
@@ -84,7 +84,7 @@ def test_one_chat_template_serves_policy_and_reward_trunk(tmp_path):
     (tmp_path / "chat.jinja").write_text(TEMPLATE)
     model = pretrained(policy, reward_path=str(reward), chat_template=str(tmp_path / "chat.jinja"))
     assert model.tokenizer().chat_template == model.reward_tokenizer().chat_template == TEMPLATE
-    with pytest.raises(UserError, match="model.chat_template="):
+    with pytest.raises(UserError, match=r"model.chat_template="):
         pretrained(policy, chat_template=str(tmp_path / "nowhere.jinja")).tokenizer()
 
 

@@ -52,7 +52,7 @@ def test_the_tokenizer_adds_no_second_bos_to_a_template_that_writes_one():
 
 
 def test_messages_without_a_chat_template_are_refused():
-    with pytest.raises(UserError, match="no chat template; set model.chat_template"):
+    with pytest.raises(UserError, match=r"no chat template; set model.chat_template"):
         encode_prompt(word_tokenizer(), (("user", "say cat"),))
 
 

@@ -3,8 +3,9 @@ import torch
 from word_world import ARCHITECTURES, pretrained, save_model, small_causal_lm
 
 from rlx.core.error import UserError
+from rlx.model.average import average_weights
 from rlx.reference.frozen import Frozen
-from rlx.reference.soup import Soup, soup, soup_weights
+from rlx.reference.soup import Soup, soup_weights
 
 IDS = torch.tensor([[1, 4, 10, 8, 10, 2]])
 
@@ -12,6 +13,10 @@ IDS = torch.tensor([[1, 4, 10, 8, 10, 2]])
 @pytest.fixture
 def policies(tmp_path):
     return [save_model(tmp_path / str(i), seed=i) for i in range(3)]
+
+
+def soup(paths, alpha):
+    return average_weights(paths, soup_weights(len(paths), alpha))
 
 
 def same(a, b) -> bool:

@@ -57,7 +57,7 @@ def test_a_language_model_among_the_members_is_refused(tmp_path):
 def test_a_reward_model_without_a_scale_is_no_member(member):
     path = member(0)
     (path / "reference_set.safetensors").unlink()
-    with pytest.raises(UserError, match="reference_set.safetensors"):
+    with pytest.raises(UserError, match=r"reference_set.safetensors"):
         Single().combine([path])
 
 

@@ -3,10 +3,11 @@ import logging
 import torch
 from safetensors.torch import load_file, save_file
 
+from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward.ensemble_mean import EnsembleMean
 from rlx.reward.single import Single
-from rlx.reward.warm import WARM, least_cosine, warm
+from rlx.reward.warm import WARM, least_cosine, warm_weights
 
 ROWS = [[1, 4, 10, 8, 10, 2], [1, 5, 9, 2], [1, 4, 11, 8, 8, 8, 9]]
 
@@ -42,8 +43,8 @@ def test_for_linear_members_averaging_weights_is_averaging_predictions(member, d
     heads = torch.randn(3, 1, 16, generator=torch.Generator().manual_seed(0))
     paths = [with_head(member(0, name=str(i)), head.clone()) for i, head in enumerate(heads)]
     predictions = torch.stack([score_rows(load_reward_model(path), ROWS) for path in paths]).mean(0)
-    averaged = load_reward_model(paths[0])
-    averaged.load_state_dict(warm(paths))
+    with averaged_directory(paths, warm_weights(3)) as directory:
+        averaged = load_reward_model(directory)
     torch.testing.assert_close(score_rows(averaged, ROWS), predictions)
 
 
