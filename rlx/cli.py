@@ -136,27 +136,7 @@ def _existing_run(word: str) -> Path:
 
 def _run_of(verb: str) -> Any:
     """`rlx.<verb>.run`, whose import may load torch: called once the command is known to be sound."""
-    _log_to_stderr()
     return importlib.import_module(f"rlx.{verb}").run
-
-
-def _log_to_stderr() -> None:
-    """What our own modules say goes to the terminal above the progress bars, or line by line into a file."""
-    import logging
-
-    from rlx.core.progress import console
-
-    handler: logging.Handler = logging.StreamHandler()
-    if console.is_terminal:
-        from rich.logging import RichHandler
-
-        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("rlx")
-    if not logger.handlers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
 
 
 class _Parser(argparse.ArgumentParser):
