@@ -11,10 +11,33 @@ Critic = Literal["none", "shared", "separate"]
 
 
 class PolicyOptimizer(Protocol):
-    num_samples: int  # G, completions drawn per prompt
-    num_epochs: int  # passes over a rollout
-    num_minibatches: int  # updates a pass
-    critic: Critic
+    @property
+    def num_samples(self) -> int:
+        """G, completions drawn per prompt."""
+        ...
+
+    @property
+    def num_epochs(self) -> int:
+        """Passes over a rollout."""
+        ...
+
+    @property
+    def num_minibatches(self) -> int:
+        """Updates a pass."""
+        ...
+
+    @property
+    def critic(self) -> Critic: ...
+
+    @property
+    def wants_entropy(self) -> bool:
+        """Whether the loss reads the policy's token entropies."""
+        ...
+
+    @property
+    def wants_distributions(self) -> bool:
+        """Whether the loss reads next-token distributions over the whole vocabulary."""
+        ...
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """Which K of the G completions to learn from, with their credit. Sees the whole rollout of all processes."""

@@ -13,7 +13,10 @@ class Regularizer(Protocol):
     (`surrogate`) is what an optimiser may use. Log-probabilities (B, T) are in nats, masked tokens do not count.
     """
 
-    beta: float  # the coefficient, in reward units per unit of the divergence
+    @property
+    def beta(self) -> float:
+        """The coefficient at the start, in reward units per unit of the divergence."""
+        ...
 
     def divergence(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Estimate of the divergence from each completion drawn from the policy (B,); its mean is unbiased."""
@@ -25,6 +28,10 @@ class Regularizer(Protocol):
 
     def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """(B,): a quantity whose mean's *gradient* estimates the divergence's, for completions drawn from the policy."""
+        ...
+
+    def token_divergence(self, log_p: Tensor, log_q: Tensor) -> Tensor:
+        """The divergence of whole next-token distributions, D_f(p || q) exactly: (..., V) log-probabilities -> (...)."""
         ...
 
     def link(self, log_ratio: Tensor) -> Tensor:

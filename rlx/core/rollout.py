@@ -67,5 +67,7 @@ class PolicyOutput:
     """What the policy says of a batch's completions, with gradients."""
 
     logps_NKT: Tensor
-    entropy_NKT: Tensor
+    entropy_NKT: Tensor | None
     values_NKT: Tensor | None
+    distributions_NKTV: Tensor | None  # log-probabilities of every next token, where the optimiser asks for them
+    ref_distributions_NKTV: Tensor | None  # the reference's, without gradients

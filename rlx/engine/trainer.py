@@ -121,15 +121,20 @@ class OnPolicyTrainer(Trainer):
             batch.ids_NKT.flatten(0, 1),
             batch.mask_NKT.flatten(0, 1),
         )
-        want_entropy = bool(getattr(self.algorithm, "entropy_coefficient", 0))
-        out = model(
-            **inputs_of(*rows), completion_length=shape[2], temperature=self.actors.sampler.temperature, entropy=want_entropy
-        )
-        empty = torch.zeros(shape)
+        inputs = inputs_of(*rows)
+        asked = {"completion_length": shape[2], "temperature": self.actors.sampler.temperature}
+        whole = self.algorithm.wants_distributions
+        out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, distributions=whole)
+        ref = {}
+        if whole:
+            with torch.no_grad():
+                ref = self.actors.reference(**inputs, **asked, distributions=True)
         output = PolicyOutput(
             logps_NKT=out["logps"].view(shape),
-            entropy_NKT=out["entropies"].view(shape) if "entropies" in out else empty,
-            values_NKT=out["values"].view(shape) if "values" in out else None,
+            entropy_NKT=_shaped(out, "entropies", shape),
+            values_NKT=_shaped(out, "values", shape),
+            distributions_NKTV=_shaped(out, "distributions", shape),
+            ref_distributions_NKTV=_shaped(ref, "distributions", shape),
         )
         loss, metrics = self.algorithm.loss(output, batch, self.regularizer, self.beta)
         if not loss.isfinite():
@@ -161,6 +166,11 @@ class OnPolicyTrainer(Trainer):
     def _divergence(self, scored: ScoredRollout) -> float:
         flat = (x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT))
         return self.regularizer.divergence(*flat).mean().item()
+
+
+def _shaped(out: dict[str, Tensor], name: str, shape: torch.Size) -> Tensor | None:
+    """An output (B, T, ...) as (N, K, T, ...), where there is one."""
+    return out[name].unflatten(0, shape[:2]) if name in out else None
 
 
 class _Rollouts:

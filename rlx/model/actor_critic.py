@@ -28,9 +28,9 @@ def token_entropies(logits_BTV: Tensor) -> Tensor:
 class ActorCritic:
     """Mixed into a causal LM's class by `with_critic`."""
 
-    def forward(self, *args, completion_length: int | None = None, temperature: float = 1.0, entropy: bool = False, **kwargs):
-        """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?} (B, T) of
-        the last `completion_length` ids. The value at t is of the state before token t is chosen."""
+    def forward(self, *args, completion_length: int | None = None, temperature: float = 1.0, entropy: bool = False, distributions: bool = False, **kwargs):
+        """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?} (B, T) and
+        "distributions"? (B, T, V) of the last `completion_length` ids. The value at t is of the state before token t."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
@@ -43,6 +43,8 @@ class ActorCritic:
         out = {"logps": token_logps(logits_BTV, ids[:, -completion_length:])}
         if entropy:
             out["entropies"] = token_entropies(logits_BTV)
+        if distributions:
+            out["distributions"] = logits_BTV.log_softmax(-1)
         if (value_head := getattr(self, "value_head", None)) is not None:
             critic = getattr(self, "critic", None)
             seen = hidden if critic is None else critic(**inputs).last_hidden_state

@@ -72,6 +72,14 @@ class PPO:
     reward_clip: Positive | None
     missing_eos_penalty: NonNegative
 
+    @property
+    def wants_entropy(self) -> bool:
+        return self.entropy_coefficient > 0
+
+    @property
+    def wants_distributions(self) -> bool:
+        return False
+
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """All G completions, with GAE from the critic's values; advantages are whitened over the whole rollout."""
         assert scored.values_NGT is not None, "PPO needs a critic"
@@ -114,7 +122,7 @@ class PPO:
         policy = mean(clipped_policy_loss(output.logps_NKT, old_logps, batch.credit["advantages"], self.clip))
         value = mean(clipped_value_loss(output.values_NKT, batch.credit["old_values"], batch.credit["returns"], self.value_clip))
         total = policy + self.value_coefficient * value
-        if self.entropy_coefficient:
+        if output.entropy_NKT is not None:
             total = total - self.entropy_coefficient * mean(output.entropy_NKT)
         with torch.no_grad():
             log_ratio = output.logps_NKT - old_logps

@@ -51,6 +51,12 @@ class Chi2:
         log_ratio_B = _log_ratio(logps_BT, ref_logps_BT, mask_BT)
         return self._slope(log_ratio_B.detach()) * log_ratio_B
 
+    def token_divergence(self, log_p: Tensor, log_q: Tensor) -> Tensor:
+        """sum_v p (p/q - 1), the ratio extended linearly beyond max_log_ratio; its root where `root` is set (of at least
+        `floor`, below which it is not penalised)."""
+        chi2 = (log_p.exp() * extended_expm1(log_p - log_q, self.max_log_ratio)).sum(-1)
+        return chi2.clamp(min=self.floor).sqrt() if self.root else chi2
+
     def link(self, log_ratio: Tensor) -> Tensor:
         """z + log z of chi2-PO (arXiv 2407.13399), the derivative of the mixed (z - 1)^2 / 2 + z log z."""
         return extended_expm1(log_ratio, self.max_log_ratio) + 1 + log_ratio

@@ -33,6 +33,10 @@ class KL:
         token-wise sum of squares is not (it drops the effect of a token on later ones), that of L is 0 on average."""
         return k1(logps_BT, ref_logps_BT, mask_BT).sum(-1).square() / 2
 
+    def token_divergence(self, log_p: Tensor, log_q: Tensor) -> Tensor:
+        """sum_v p (log p - log q)."""
+        return (log_p.exp() * (log_p - log_q)).sum(-1)
+
     def link(self, log_ratio: Tensor) -> Tensor:
         return log_ratio
 

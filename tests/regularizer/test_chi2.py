@@ -71,3 +71,10 @@ def test_ratio_is_extended_linearly_with_value_and_slope_continuous():
 
 def test_link_is_z_plus_log_z():
     assert PLAIN.link(torch.tensor([0.0, math.log(3.0)])).tolist() == pytest.approx([1.0, 3 + math.log(3.0)])
+
+
+def test_divergence_of_whole_distributions_is_exact():
+    logps = LOGITS.log_softmax(-1)
+    assert torch.isclose(PLAIN.token_divergence(logps, REF), exact_chi2(LOGITS))
+    root = Chi2(beta=0.1, root=True, max_log_ratio=10, floor=1e-4, target=None, horizon=10000)
+    assert torch.isclose(root.token_divergence(logps, REF), exact_chi2(LOGITS).sqrt())

@@ -60,3 +60,8 @@ def test_adaptive_beta_moves_by_at_most_a_fifth_of_completions_over_horizon():
     assert math.isclose(adapted_beta(0.2, 0.0, 6.0, 10000, 500), 0.2 * (1 - 0.2 * 0.05))
     assert math.isclose(adapted_beta(0.2, 6.6, 6.0, 10000, 500), 0.2 * (1 + 0.1 * 0.05))
     assert adapted_beta(0.2, 6.0, 6.0, 10000, 500) == 0.2
+
+
+def test_divergence_of_whole_distributions_is_exact():
+    logps = LOGITS.log_softmax(-1)
+    assert torch.isclose(KL_005.token_divergence(logps, REF), exact_kl(LOGITS))
