@@ -100,6 +100,7 @@ def simulate(
         here = {name: np.clip(level[name] + DRIFT[name] * p + rng.normal(0, 0.05, num_prompts), 0, 1) for name in names}
         rows.append({"step": step, "split": "heldout", **heldout(gold, base, proxy, member, p)})
         rows[-1] |= {f"gold/{name}": float(values.mean()) for name, values in here.items()}
+        rows[-1] |= {f"gold_std/{name}": float(values.std(ddof=1)) for name, values in here.items()}
         samples += [
             {
                 "step": step, "prompt_id": f"lab-{i:04d}", "prompt": f"tell me a short sad story about sea {i} .",
@@ -172,6 +173,7 @@ def member_record(i: int) -> dict[str, Any]:
     return {
         "address": f"RewardMember-{i:016x}", "learning_rate": 1e-3 * (1 + i / 4), "dropout": 0.05 * i, "seed": i,
         "pairs": 1000, "flipped_pairs": 250, "score_mean": 0.1, "score_std": 1.7,
+        "trunk": f"SFT policy 0, step {10 * i}",
         "accuracy": {"train_clean": 0.81 - 0.01 * i, "train_flipped": 0.54 + 0.01 * i, "heldout": 0.68 - 0.005 * i},
     }  # fmt: skip
 

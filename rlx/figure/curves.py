@@ -31,5 +31,6 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         steps, values = record.series("heldout", name)
         if len(steps) > 1:
             train = record.series("train", name)
-            panels.append(Panel(title, steps, values, quiet=train if len(train[0]) > 1 else None, share=share))
+            quiet = train if len(train[0]) > 1 else None
+            panels.append(Panel(title, steps, values, quiet=quiet, share=share, explodes=name == "objective/chi2"))
     return (draw_panels(panels), CAPTION) if panels else None

@@ -9,49 +9,43 @@ from rlx.figure.style import BAD, GOOD, QUIET, EndLabel, label_ends, new, signed
 TITLE = "Which factor of gold is sacrificed"
 ABSENT = "it takes two held-out evaluations and a judge that names the factors of its score."
 CAPTION = (
-    "Change of each factor of the gold score since the start, {unit}. Green rose, red fell, grey moved by less than "
-    "{threshold}."
+    "Change of each factor of the gold score since the start, in standard deviations over the start's completions. "
+    "Green rose, red fell, grey moved by less than 0.1.{others}"
 )
-IN_SD, IN_OWN = "in standard deviations over the start's completions", "in the factor's own unit"
+OTHERS = " Alike in all of the start's completions, therefore in their own unit and not drawn: {names}."
+UNMOVED = 0.1  # SD
 
 
 def draw(record: RunRecord) -> tuple[Figure, str] | None:
-    """The figure and its caption; None where the judge names no factors or only one evaluation has them."""
-    changes = {name: _change(record, name) for name in record.factors}
-    changes = {name: change for name, change in changes.items() if len(change[0]) > 1}
-    if not changes:
-        return None
+    """The figure and its caption; None where no factor with a spread at the start was measured twice."""
     spreads = start_spreads(record)
-    in_sd = all(name in spreads for name in changes)
-    threshold = 0.1 if in_sd else 0.02
-    figure, (axis,) = new(max(3.4, 1.2 + 0.24 * len(changes)))
+    changes = {name: _change(record, name) for name in record.factors}
+    drawn = {name: change for name, change in changes.items() if len(change[0]) > 1 and spreads.get(name, 0) > 1e-6}
+    if not drawn:
+        return None
+    figure, (axis,) = new(max(3.4, 1.2 + 0.24 * len(drawn)))
     zero_line(axis)
     labels = []
-    for name, (steps, change) in changes.items():
-        values = change / spreads[name] if in_sd else change
+    for name, (steps, change) in drawn.items():
+        values = change / spreads[name]
         end = values[-1]
-        colour = QUIET if abs(end) < threshold else GOOD if end > 0 else BAD
-        axis.plot(
-            steps, values, color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=2 if colour == QUIET else 3
-        )
+        colour = QUIET if abs(end) < UNMOVED else GOOD if end > 0 else BAD
+        axis.plot(steps, values, color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=2 + (colour != QUIET))
         labels.append(EndLabel(steps[-1], end, f"{shortened(name)} {signed(end)}", colour))
     step_axis(axis)
-    axis.set_ylabel("change, SD" if in_sd else "change")
+    axis.set_ylabel("change, SD")
     axis.margins(x=0.03)
     label_ends(axis, labels, size=10)
-    unit = IN_SD if in_sd else IN_OWN
-    return figure, CAPTION.format(unit=unit, threshold=f"{threshold} SD" if in_sd else f"{threshold}")
+    others = [
+        f"{name} {signed(changes[name][1][-1])}" for name in changes if name not in drawn and len(changes[name][1])
+    ]
+    return figure, CAPTION.format(others=OTHERS.format(names=", ".join(others)) if others else "")
 
 
 def start_spreads(record: RunRecord) -> dict[str, float]:
-    """Factor -> SD over the sampled completions of step 0; without the factors that do not vary there, and empty for
-    fewer than 20 samples, of which no SD is worth dividing by."""
-    factors = [sample.get("factors") or {} for sample in record.samples_at(0).values()]
-    if len(factors) < 20:
-        return {}
-    names = {name for one in factors for name in one}
-    spreads = {name: float(np.std([one[name] for one in factors if name in one])) for name in names}
-    return {name: spread for name, spread in spreads.items() if spread > 1e-6}
+    """Factor -> SD over the completions of the first evaluation."""
+    first = record.heldout[0] if record.heldout else {}
+    return {name: first[f"gold_std/{name}"] for name in record.factors if first.get(f"gold_std/{name}") is not None}
 
 
 def shortened(name: str) -> str:

@@ -18,10 +18,11 @@ class Panel(NamedTuple):
     colour: str = INK
     quiet: tuple[np.ndarray, np.ndarray] | None = None
     share: bool = False  # a share of 1: drawn on [0, 1]
+    explodes: bool = False  # drawn on a logarithmic axis beyond 100, which the title then says
 
 
 def draw_panels(panels: list[Panel]) -> Figure:
-    """Two panels a row. Values that grow more than a hundredfold get a logarithmic axis, which the title says."""
+    """Two panels a row."""
     rows = (len(panels) + 1) // 2
     figure, axes = new(0.45 + 1.75 * rows, rows=rows, columns=2)
     for axis, panel in zip(axes, panels, strict=False):
@@ -39,7 +40,7 @@ def _fill(axis: Axes, panel: Panel) -> None:
         axis.plot(*panel.quiet, color=QUIET, linewidth=0.9, zorder=2)
     points = "o" if len(panel.values) <= 20 else None
     axis.plot(panel.steps, panel.values, color=panel.colour, marker=points, markersize=3.5, linewidth=1.6, zorder=3)
-    if panel.values.max() > 100 and panel.values.max() > 100 * abs(panel.values[0]):
+    if panel.explodes and panel.values.max() > 100:
         axis.set_yscale("symlog", linthresh=1.0)
         title += " (log scale)"
     elif panel.share:

@@ -22,6 +22,7 @@ def describe(record: RunRecord) -> str:
     optimizer = _word(record, "optimizer", OPTIMIZERS)
     regularizer, beta = _word(record, "regularizer", REGULARIZERS), (part("regularizer") or {}).get("beta")
     strength = "" if beta is None else f" (β = {beta:g}, adaptive)" if _adaptive(record) else f" (β = {beta:g})"
+    held = f"held by {regularizer}{strength} to" if beta != 0 or _adaptive(record) else "free to leave (β = 0)"
     reward = _word(
         record, "reward", REWARDS, (part("reward") or {}).get("num_members") or len(record.members) or "several"
     )
@@ -32,7 +33,7 @@ def describe(record: RunRecord) -> str:
     if part("data_seed"):
         size += f", data seed {part('data_seed')}"
     return (
-        f"{optimizer} against {reward}{labels}, held by {regularizer}{strength} to {reference}, "
+        f"{optimizer} against {reward}{labels}, {held} {reference}, "
         f"in world {record.choice('world')} with model {model_name(record)}: {size}."
     )
 

@@ -51,6 +51,7 @@ def render(record: RunRecord, figures: Sequence[Drawn]) -> str:
             }
             for figure in figures
         ],
+        final_prompts=None if evidence is None or evidence.num_prompts == record.num_prompts else evidence.num_prompts,
         samples=[shown(comparison) for comparison in compare(record)],
         num_samples=len({row["prompt_id"] for row in record.samples}),
         measured=table.measured(record),

@@ -50,14 +50,14 @@ def members(record: RunRecord) -> tuple[list[str], list[list[str]]]:
     accuracies = [
         name for name in ACCURACIES if any((m.get("accuracy") or {}).get(name) is not None for m in record.members)
     ]
-    numbers = [
-        name for name in ("learning_rate", "dropout", "seed") if any(m.get(name) is not None for m in record.members)
+    traits = [
+        name for name in ("learning_rate", "dropout", "trunk") if any(m.get(name) is not None for m in record.members)
     ]
-    headings = ["member", *(ACCURACIES[name] for name in accuracies), *(name.replace("_", " ") for name in numbers)]
+    headings = ["member", *(ACCURACIES[name] for name in accuracies), *(name.replace("_", " ") for name in traits)]
     rows = [
         [str(i)]
         + [_share((member.get("accuracy") or {}).get(name)) for name in accuracies]
-        + ["" if member.get(name) is None else f"{member[name]:g}" for name in numbers]
+        + [_trait(member.get(name)) for name in traits]
         for i, member in enumerate(record.members)
     ]
     return headings, rows
@@ -151,6 +151,10 @@ def duration(seconds: float) -> str:
 def percent(share: float) -> str:
     """A share of 1 as per cent; never "0 %" for what is not none."""
     return f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
+
+
+def _trait(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 def _share(value: Any) -> str:

@@ -43,8 +43,8 @@ def against_start(evidence: Evidence) -> tuple[str, Tone]:
     if gold and (won or evidence.win_rate is None):
         return f"{word} than the start", tone
     if gold:
-        return f"{word} than the start on average, not prompt by prompt", tone
-    return f"{word} than the start more often than not, but not on average", "unclear"
+        return f"{word} than the start on average, not distinguishable prompt by prompt", tone
+    return f"{word} than the start more often than not, not distinguishable on average", "unclear"
 
 
 def direction(estimate: Estimate | None, line: float) -> int:

@@ -1,5 +1,7 @@
 """What the figures show is looked at by people; this is about when they are drawn, from which numbers, and sameness."""
 
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -49,11 +51,16 @@ def test_scores_of_very_different_size_get_a_panel_each(tmp_path):
     assert drawn is not None and len(drawn[0].axes) == 2
 
 
-def test_factors_are_in_sd_only_where_enough_samples_say_what_an_sd_is(record, tmp_path):
-    few = load_record(write_run(tmp_path, num_samples=6))
-    assert factors.start_spreads(few) == {}
-    assert factors.draw(few)[1] != factors.draw(record)[1]  # pyright: ignore[reportOptionalSubscript]
-    assert set(factors.start_spreads(record)) == set(record.factors)
+def test_factors_are_drawn_in_sd_of_the_start_and_those_without_spread_are_told_in_words(record):
+    with mpl.rc_context(STYLE):
+        all_drawn = factors.draw(record)
+        first = {**record.heldout[0], "gold_std/mood": 0.0}
+        without_mood = factors.draw(dataclasses.replace(record, heldout=[first, *record.heldout[1:]]))
+    assert all_drawn is not None and without_mood is not None
+    expected = (record.heldout[-1]["gold/mood"] - first["gold/mood"]) / record.heldout[0]["gold_std/mood"]
+    ends = [np.asarray(line.get_ydata())[-1] for line in all_drawn[0].axes[0].lines]
+    assert any(np.isclose(end, expected) for end in ends)
+    assert "Alike" not in all_drawn[1] and "not drawn: mood +0.1" in without_mood[1]
 
 
 def test_what_never_changed_is_said_in_words(record):

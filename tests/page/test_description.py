@@ -18,3 +18,10 @@ def test_a_choice_of_one_s_own_is_told_as_it_was_typed(tmp_path):
     config = {**record.config, "choices": {"reward": "my_own"}, "data_seed": 4}
     assert "against reward=my_own trained" in describe(dataclasses.replace(record, config=config))
     assert describe(dataclasses.replace(record, config=config)).endswith("seed 0, data seed 4.")
+
+
+def test_a_penalty_of_nothing_is_not_told_as_a_penalty(tmp_path):
+    record = load_record(write_run(tmp_path))
+    config = {**record.config, "regularizer": {**record.config["regularizer"], "beta": 0}}
+    told = describe(dataclasses.replace(record, config=config))
+    assert "free to leave (β = 0) a soup" in told and "penalty" not in told

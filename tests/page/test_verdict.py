@@ -64,8 +64,8 @@ def test_a_proxy_that_rises_from_a_start_that_gold_never_leaves_upwards_is_over_
 
 
 def test_a_claim_that_one_number_bears_alone_says_which():
-    assert judged(win_rate=COIN).headline == "Better than the start on average, not prompt by prompt"
-    assert judged(gold=FLAT).headline == "Better than the start more often than not, but not on average"
+    assert judged(win_rate=COIN).headline == "Better than the start on average, not distinguishable prompt by prompt"
+    assert judged(gold=FLAT).headline == "Better than the start more often than not, not distinguishable on average"
     assert judged(gold=FLAT).tone == "unclear"
     assert judged(win_rate=LOSES).headline.startswith("Mixed")
 
