@@ -28,12 +28,13 @@ class Finding(NamedTuple):
 
 def run() -> int:
     """Print all findings. 1 if any of them would stop a train or make it wrong, else 0."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
     console.width = max(console.width, 100)
-    table = Table("", "what", "found", "what to do")
+    table = Table("", "what", "found", "what to do", box=SIMPLE_HEAD)
     failed = False
     for finding in findings():
         failed |= bool(finding.todo) and not finding.note

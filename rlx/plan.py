@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -33,16 +34,16 @@ def run(config: dict[str, Any]) -> int:
     return 0
 
 
-def _artefacts(console: Console, config: Mapping[str, Any]) -> int:
-    """The number of artefacts still to build."""
+def _artefacts(console: Console, config: Mapping[str, Any]) -> list[str]:
+    """The names of the artefacts still to build."""
     from rlx.experiment.cell import cell_of
 
     recipes, seed = cell_of(config).recipes(), config["data_seed"]
-    store, missing = Store(Path(config["cache_dir"]).expanduser()), 0
-    table = Table("artefact", "state", "where", title=f"artefacts in {config['cache_dir']}", title_justify="left")
+    store, missing = Store(Path(config["cache_dir"]).expanduser()), []
+    table = _table(console, f"artefacts in {config['cache_dir']}", "artefact", "state", "where")
     for name, recipe in recipes.items():
         there = store.has(recipe, seed)
-        missing += not there
+        missing += [] if there else [name]
         table.add_row(name, "[green]there[/]" if there else "[yellow]to build[/]", store.path(recipe, seed).name)
     console.print(table)
     return missing
@@ -57,7 +58,7 @@ def _size(model: Mapping[str, Any]) -> ModelSize | None:
 
 def _work(console: Console, config: Mapping[str, Any]) -> None:
     samples = config["optimizer"].get("num_samples") or 1
-    table = Table("work", "count", "from", title="what runs", title_justify="left")
+    table = _table(console, "what runs", "work", "count", "from")
     table.add_row("rollouts", f"{config['num_steps']:,}", "num_steps")
     table.add_row(
         "completions learnt from or chosen among",
@@ -69,7 +70,7 @@ def _work(console: Console, config: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: int | None) -> None:
+def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: list[str]) -> None:
     past = duration.past_runs(Path(config["runs_dir"]))
     estimate = duration.from_past(config, past)
     if estimate is None and size is not None:
@@ -77,23 +78,15 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
     if estimate is None:
         console.print("[yellow]time:[/] no such run was timed here and the model's size is unknown")
         return
-    table = Table("stage", "time", title=f"time ({estimate.source})", title_justify="left")
+    table = _table(console, f"time ({estimate.source})", "stage", "time")
     for stage, seconds in estimate.seconds.items():
         table.add_row(stage, _minutes(seconds))
+    building, unknown = duration.of_artefacts(config, missing, past)
     if missing:
-        table.add_row(f"{missing} artefacts", _building(config, past))
-    table.add_row("[bold]together, artefacts apart[/]", f"[bold]{_minutes(sum(estimate.seconds.values()))}[/]")
+        never = f"; not known for {len(unknown)}, none was built here" if unknown else ""
+        table.add_row(f"{len(missing)} artefacts", f"{_minutes(building)}{never}")
+    table.add_row("[bold]together[/]", f"[bold]{_minutes(building + sum(estimate.seconds.values()))}[/]")
     console.print(table)
-
-
-def _building(config: Mapping[str, Any], past: list[duration.PastRun]) -> str:
-    """The most that a run of this world and model has spent on artefacts: one that found the store empty."""
-    spent = [
-        run.costs.get("members", 0.0)
-        for run in past
-        if all((run.config.get(g) or {}).get("_target_") == config[g]["_target_"] for g in ("world", "model"))
-    ]
-    return f"up to {_minutes(max(spent))} (measured)" if spent and max(spent) > 1 else "not known: none was built here"
 
 
 def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -> None:
@@ -105,7 +98,7 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     share = 0.01 if config["model"].get("lora_rank") else 1.0
     parts = training_bytes(size, share, config["optimizer"].get("critic"), scoring)
     title = f"memory per process without activations ({size.parameters:,} parameters, {size.source})"
-    table = Table("for", "size", title=title, title_justify="left")
+    table = _table(console, title, "for", "size")
     for name, number in parts.items():
         table.add_row(name, _bytes(number))
     table.add_row("[bold]together[/]", f"[bold]{_bytes(sum(parts.values()))}[/]")
@@ -119,6 +112,12 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     )
     if artefacts > free["artefacts"] or run > free["run"]:
         console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
+
+
+def _table(console: Console, title: str, *columns: str) -> Table:
+    """An empty table under its title, which may be wider than the table."""
+    console.print(f"[bold]{title}[/]")
+    return Table(*columns, box=SIMPLE_HEAD)
 
 
 def _free(path: Path) -> int:

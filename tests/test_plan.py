@@ -34,11 +34,13 @@ def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(em
     run_dir.mkdir(parents=True)
     (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
     (run_dir / "status.json").write_text(json.dumps({"state": "done"}))
-    costs = {"members": 240.0, "learn": 60.0, "final measurement": 20.0, "export": 1.0}
+    costs = {"SFT policy 0": 60.0, "reward model 0": 90.0, "policy": 60.0, "final measurement": 20.0, "combine": 1.0}
     (run_dir / "provenance.json").write_text(json.dumps({"costs": costs}))
-    assert main(["plan", "num_steps=160", "evaluation.final_num_prompts=512"]) == 0
+    assert (
+        main(["plan", "reward=warm", "reward.num_members=2", "num_steps=160", "evaluation.final_num_prompts=512"]) == 0
+    )
     text = capsys.readouterr().out
     assert f"measured in {run_dir.name}" in " ".join(text.split())
     assert "2 min" in text  # 60 s x 160/80
     assert "40 s" in text  # 20 s x 512/256
-    assert "up to 4 min (measured)" in text
+    assert "6 artefacts" in text and "4 min; not known for 3" in text  # 60 s + 2 x 90 s; pairs, head, reference set

@@ -78,11 +78,15 @@ def sweep(cells: Sequence[Cell]) -> int:
             )
     outcomes: list[Outcome] = []
     interrupted = False
+    shared = set.intersection(*(set(cell.overrides) for cell in cells))
     for number, (cell, config, run_dir) in enumerate(zip(cells, configs, run_dirs, strict=True), start=1):
-        say(f"[{number}/{len(cells)}] {shown(run_dir)}  {' '.join(cell.overrides)}")
-        if interrupted or state_of(run_dir).state == "done":
-            state = state_of(run_dir)
-            outcomes.append(Outcome(run_dir, cell.overrides, state.state, "" if interrupted else "was done already", 0))
+        if interrupted:
+            outcomes.append(Outcome(run_dir, cell.overrides, state_of(run_dir).state, "not started", 0))
+            continue
+        own = " ".join(word for word in cell.overrides if word not in shared)
+        say(f"[{number}/{len(cells)}] {shown(run_dir)}  {own}")
+        if state_of(run_dir).state == "done":
+            outcomes.append(Outcome(run_dir, cell.overrides, "done", "was done already", 0))
             continue
         outcome, interrupted = _cell(cell, open_run_dir(config, run_dir))
         outcomes.append(outcome)

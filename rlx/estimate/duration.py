@@ -15,8 +15,9 @@ LIKE = (
     "reference",
     "compute",
 )  # most alike first decides which run is nearest
-# Stages of a run's costs, by what they grow with. "members" is apart: it is spent once, on artefacts.
-GROWS_WITH = {"learn": "rollouts", "final measurement": "final prompts", "combine": "nothing", "export": "nothing"}
+# Stages of a run's costs, by what they grow with. The others are artefacts, by name: spent once.
+GROWS_WITH = {"combine": "nothing", "policy": "rollouts", "final measurement": "final prompts"}
+FOUND = 0.2  # s; an artefact that cost less was not built but found
 UPDATE_OVERHEAD, TOKEN_OVERHEAD = 0.03, 0.0015  # s per update and per drawn token of a batch, whatever the model's size
 EFFICIENCY = 0.3  # of the machine's matrix-product rate that small batches reach
 
@@ -84,6 +85,22 @@ def from_past(config: Mapping[str, Any], runs: list[PastRun]) -> Duration | None
     return Duration(seconds, f"measured in {near.name}, scaled to this length") if seconds else None
 
 
+def of_artefacts(config: Mapping[str, Any], names: list[str], runs: list[PastRun]) -> tuple[float, list[str]]:
+    """Seconds that runs of the same world and model spent on building these artefacts, and the names that none built.
+    An artefact of a kind (reward model 3) takes what the longest of its kind (reward model 0) took."""
+    spent: dict[str, float] = {}
+    for run in runs:
+        if all(_target(run.config, group) == _target(config, group) for group in LIKE[:2]):
+            for stage, seconds in run.costs.items():
+                spent[_kind(stage)] = max(seconds, spent.get(_kind(stage), 0.0))
+    unknown = [name for name in names if spent.get(_kind(name), 0.0) < FOUND]
+    return sum(spent.get(_kind(name), 0.0) for name in names), unknown
+
+
+def _kind(name: str) -> str:
+    return name.rstrip("0123456789 ")
+
+
 def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Duration:
     """2 floating-point operations per parameter and token forward, 6 to learn from it. Tokens at their upper bound,
     `flops` per second is what this machine does on matrix products. Good to a factor of about three."""
@@ -94,13 +111,14 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     passes = 2 * (1 + 1 + members) + 6 * optimizer.get("num_epochs", 1)  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
     learn = (
-        completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD
+        completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * FOUND = 0.2  # s; an artefact that cost less was not built but found
+UPDATE_OVERHEAD
     )
     learn += config["num_steps"] * -(-completions(config) // config["num_steps"] // batch) * new * TOKEN_OVERHEAD
     look = evaluated(config) * tokens * parameters * 2 * (3 + members) / (EFFICIENCY * flops)
     look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
     return Duration(
-        {"learn": learn, "measure on held-out prompts": look},
+        {"policy": learn, "measure on held-out prompts": look},
         "a rule of thumb, good to a factor of three; no such run was timed here",
     )
 
