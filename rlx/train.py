@@ -15,7 +15,7 @@ from transformers import TrainingArguments
 
 from rlx import report
 from rlx.core.logs import Warnings, speak
-from rlx.core.progress import Bar, stage
+from rlx.core.progress import stage
 from rlx.core.record import load_record
 from rlx.core.rollout import ScoredRollout
 from rlx.engine.export import export_policy
@@ -85,10 +85,19 @@ class Training:
         cell, settings, counts = self.cell, self.settings, self.provenance.counts
         prompts = prompts_of(cell, "train", counts)
         counts |= self.assembly.counts
-        plan = Plan(settings.num_steps, settings.num_prompts, self.num_micro, settings.checkpoint.interval, settings.seed)
+        plan = Plan(
+            settings.num_steps, settings.num_prompts, self.num_micro, settings.checkpoint.interval, settings.seed
+        )
         policy = with_critic(cell.model.policy(self.assembly.start), cell.optimizer.critic)
         return OnPolicyTrainer(
-            policy, self.arguments(), cell.optimizer, cell.regularizer, self.assembly.actors, prompts, plan, self.after_step
+            policy,
+            self.arguments(),
+            cell.optimizer,
+            cell.regularizer,
+            self.assembly.actors,
+            prompts,
+            plan,
+            self.after_step,
         )
 
     def learn(self) -> None:
@@ -124,12 +133,16 @@ class Training:
     def conclude(self) -> dict[str, float]:
         """Measure once more on all held-out prompts, and export the model."""
         with self.provenance.stage("final measurement"):
-            evaluation = self.assembly.held_out.evaluate(self.trainer.policy, self.settings.evaluation.final_num_prompts)
+            evaluation = self.assembly.held_out.evaluate(
+                self.trainer.policy, self.settings.evaluation.final_num_prompts
+            )
             summary = measure_all(evaluation)
         self.directory.write("summary.json", summary)
         self.save_provenance()
         model_dir = self.directory.path / "model"
-        export_policy(self.trainer.policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path)))
+        export_policy(
+            self.trainer.policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path))
+        )
         return summary
 
     def show(self, summary: dict[str, float]) -> None:

@@ -27,8 +27,15 @@ def models(count: int):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=128, intermediate_size=320, num_hidden_layers=4, num_attention_heads=4,
-        pad_token_id=0, eos_token_id=VOCABULARY + 1, bos_token_id=None, num_labels=1,
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        intermediate_size=320,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        pad_token_id=0,
+        eos_token_id=VOCABULARY + 1,
+        bos_token_id=None,
+        num_labels=1,
     )
     return [(LlamaForCausalLM(config), LlamaForSequenceClassification(config)) for _ in range(count)]
 
@@ -66,8 +73,16 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
 
     ends: list[float] = []
     args = TrainingArguments(
-        output_dir=tempfile.mkdtemp(), num_train_epochs=rollouts + 1, learning_rate=1e-4, use_cpu=True, report_to=[],
-        logging_strategy="no", save_strategy="no", disable_tqdm=True, remove_unused_columns=False, ignore_data_skip=True,
+        output_dir=tempfile.mkdtemp(),
+        num_train_epochs=rollouts + 1,
+        learning_rate=1e-4,
+        use_cpu=True,
+        report_to=[],
+        logging_strategy="no",
+        save_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        ignore_data_skip=True,
     )
     ppo = PPO(
         num_samples=1, num_epochs=EPOCHS, num_minibatches=MINIBATCHES, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
@@ -92,7 +107,8 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
 def time_trl(folder: str, rollouts: int) -> list[float]:
     sys.path.insert(0, folder)
     from datasets import Dataset
-    from tokenizers import Tokenizer, models as tokenizer_models
+    from tokenizers import Tokenizer
+    from tokenizers import models as tokenizer_models
     from transformers import PreTrainedTokenizerFast, TrainerCallback
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
@@ -101,7 +117,9 @@ def time_trl(folder: str, rollouts: int) -> list[float]:
         model.generation_config.eos_token_id = None
     words = {"[PAD]": 0, "[EOS]": 1} | {f"w{i}": i for i in range(2, VOCABULARY)}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(tokenizer_models.WordLevel(words, unk_token="[PAD]")), pad_token="[PAD]", eos_token="[EOS]"
+        tokenizer_object=Tokenizer(tokenizer_models.WordLevel(words, unk_token="[PAD]")),
+        pad_token="[PAD]",
+        eos_token="[EOS]",
     )
     ends: list[float] = []
 
@@ -119,7 +137,9 @@ def time_trl(folder: str, rollouts: int) -> list[float]:
     # With the documented setting above it would make 4 updates a rollout, not 16: `accumulate` counts the minibatches.
     args.gradient_accumulation_steps, args.per_device_train_batch_size = 1, PROMPTS
     data = Dataset.from_dict({"input_ids": prompt_ids()})
-    trainer = PPOTrainer(args, tokenizer, policy, reference, reward, data, value, eval_dataset=data, callbacks=[Clock()])
+    trainer = PPOTrainer(
+        args, tokenizer, policy, reference, reward, data, value, eval_dataset=data, callbacks=[Clock()]
+    )
     updates = [0]
     inner = trainer.optimizer.optimizer
     original = inner.step
@@ -143,7 +163,9 @@ def main() -> None:
     rates: dict[str, list[float]] = {side: [] for side in SIDES}
     for turn in range(args.rounds):
         for side in SIDES:
-            done = subprocess.run([sys.executable, __file__, "--side", side, *sys.argv[1:]], capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, __file__, "--side", side, *sys.argv[1:]], capture_output=True, text=True
+            )
             if done.returncode:
                 raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
             rate = PROMPTS / statistics.median(json.loads(done.stdout.splitlines()[-1]))

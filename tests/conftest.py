@@ -16,7 +16,14 @@ def tiny_llama():
     """A random policy over 16 tokens: 0 pads, 1 ends."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=16, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, pad_token_id=0,
-        eos_token_id=1, bos_token_id=None, max_position_embeddings=64,
+        vocab_size=16,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+        max_position_embeddings=64,
     )
     return LlamaForCausalLM(config)

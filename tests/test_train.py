@@ -13,11 +13,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlx.cli import main
 
-MINIATURE = (
-    "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 reward_model.num_epochs=1 "
-    "reward_model.num_reference_completions=32 num_prompts=8 num_steps=4 evaluation.interval=2 evaluation.num_prompts=8 "
-    "evaluation.final_num_prompts=16 checkpoint.interval=2 tracker=jsonl"
-).split()
+MINIATURE = [
+    "world.num_demonstrations=96",
+    "sft.num_epochs=1",
+    "reward_model.num_pairs=64",
+    "reward_model.num_heldout_pairs=32",
+    "reward_model.num_epochs=1",
+    "reward_model.num_reference_completions=32",
+    "num_prompts=8",
+    "num_steps=4",
+    "evaluation.interval=2",
+    "evaluation.num_prompts=8",
+    "evaluation.final_num_prompts=16",
+    "checkpoint.interval=2",
+    "tracker=jsonl",
+]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +103,16 @@ def test_the_same_command_again_says_that_it_is_done(whole, cache, monkeypatch, 
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(whole, here):
-    command = [sys.executable, "-m", "rlx.cli", "train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]
+    command = [
+        sys.executable,
+        "-m",
+        "rlx.cli",
+        "train",
+        "reward=warm",
+        "reward.num_members=2",
+        "reference=soup",
+        *MINIATURE,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not list((here / "runs").glob("*/checkpoints/*/step.json")):
@@ -123,7 +142,13 @@ def test_an_interrupted_run_says_so_and_exits_with_130(here):
 
 def test_ppo_on_gold_raises_gold(here):
     """The control at miniature size: the optimiser climbs what it is given."""
-    steps = ["num_steps=20", "num_prompts=32", "evaluation.interval=20", "evaluation.num_prompts=64", "checkpoint.interval=20"]
+    steps = [
+        "num_steps=20",
+        "num_prompts=32",
+        "evaluation.interval=20",
+        "evaluation.num_prompts=64",
+        "checkpoint.interval=20",
+    ]
     assert main(["train", "reward=gold", "regularizer.beta=0", *MINIATURE, *steps]) == 0
     last = [row for row in numbers(only_run(here)) if row["split"] == "heldout"][-1]
     assert last["gold/score_sd_units_low"] > 0.2

@@ -37,7 +37,14 @@ def speak(log_file: Path | None = None) -> Warnings:
         handler.close()
     ours.setLevel(logging.INFO)
     ours.propagate = False
-    shown = RichHandler(console=console, show_path=False, show_level=False, omit_repeated_times=False, log_time_format="%H:%M:%S", markup=False)
+    shown = RichHandler(
+        console=console,
+        show_path=False,
+        show_level=False,
+        omit_repeated_times=False,
+        log_time_format="%H:%M:%S",
+        markup=False,
+    )
     if not console.is_terminal:  # a log file of a scheduler: no wrapping, no colours
         shown = logging.StreamHandler()
     warnings = Warnings()

@@ -43,7 +43,9 @@ class PolicyOptimizer(Protocol):
         """Which K of the G completions to learn from, with their credit. Sees the whole rollout of all processes."""
         ...
 
-    def loss(self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to minimise (a sum over this batch divided by the whole minibatch's count) and what to log:
         sums already divided likewise, so that adding them over micro-batches and processes gives means."""
         ...

@@ -41,7 +41,14 @@ def stage(description: str, total: int) -> Iterator[Bar]:
         yield Bar(description, total, None)
         log.info("%s: done in %.1f s", description, time.monotonic() - start)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-               TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=console) as rich:
         yield Bar(description, total, rich)

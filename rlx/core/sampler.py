@@ -21,6 +21,8 @@ class Sampler(Protocol):
     max_new_tokens: int
     temperature: float
 
-    def draw(self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
+    def draw(
+        self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]
+    ) -> Drawn:
         """One completion a row; a row's draw depends on its own seed, never on the rows beside it."""
         ...

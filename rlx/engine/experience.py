@@ -26,7 +26,12 @@ class Actors:
 
 
 def draw(
-    policy: PreTrainedModel, sampler: Sampler, prompts: Sequence[Prompt], ids_NP: Tensor, mask_NP: Tensor, seeds: Sequence[int]
+    policy: PreTrainedModel,
+    sampler: Sampler,
+    prompts: Sequence[Prompt],
+    ids_NP: Tensor,
+    mask_NP: Tensor,
+    seeds: Sequence[int],
 ) -> Rollout:
     """G completions for each of N prompts, one per seed, prompt by prompt: len(seeds) = N * G."""
     num = len(seeds) // len(prompts)
@@ -52,7 +57,9 @@ def score(rollout: Rollout, policy: PreTrainedModel, actors: Actors) -> tuple[Sc
     temperature = actors.sampler.temperature
     mine = said_by(policy, *rows, temperature, actors.rows)
     ref_logps = said_by(actors.reference, *rows, temperature, actors.rows).logps_BT
-    members_MB = torch.cat([actors.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)], 1)
+    members_MB = torch.cat(
+        [actors.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)], 1
+    )
     if not members_MB.isfinite().all():
         member, row = (int(x) for x in (~members_MB.isfinite()).nonzero()[0])
         raise UserError(

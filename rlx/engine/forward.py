@@ -24,7 +24,13 @@ def inputs_of(prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mas
 
 @torch.no_grad()
 def said_by(
-    model: Module, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor, temperature: float, rows: int
+    model: Module,
+    prompt_ids_BP: Tensor,
+    prompt_mask_BP: Tensor,
+    ids_BT: Tensor,
+    mask_BT: Tensor,
+    temperature: float,
+    rows: int,
 ) -> Said:
     """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more."""
     was_training = model.training

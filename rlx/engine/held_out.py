@@ -83,7 +83,9 @@ class HeldOut:
 
     def _texts(self, drawn: Rollout) -> list[Completion]:
         rows = zip(drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1), drawn.ended_NG.squeeze(1), strict=True)
-        return [Completion(decode_completion(self.tokenizer, ids[mask].tolist()), bool(ended)) for ids, mask, ended in rows]
+        return [
+            Completion(decode_completion(self.tokenizer, ids[mask].tolist()), bool(ended)) for ids, mask, ended in rows
+        ]
 
 
 def sample_rows(step: int, evaluation: Evaluation, num: int) -> list[dict]:

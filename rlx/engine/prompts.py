@@ -36,7 +36,9 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], max_to
     rows = [(prompt, encode_prompt(tokenizer, prompt.text)) for prompt in prompts]
     kept = [(prompt, ids) for prompt, ids in rows if len(ids) <= max_tokens]
     if not kept:
-        raise UserError(f"none of {len(rows)} prompts has at most world.max_prompt_tokens={max_tokens} tokens: raise it")
+        raise UserError(
+            f"none of {len(rows)} prompts has at most world.max_prompt_tokens={max_tokens} tokens: raise it"
+        )
     pad = tokenizer.pad_token_id
     assert isinstance(pad, int)
     return EncodedPrompts([prompt for prompt, _ in kept], [ids for _, ids in kept], pad, len(rows) - len(kept))

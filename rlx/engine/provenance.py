@@ -10,7 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PACKAGES = ("rlx", "torch", "transformers", "trl", "accelerate", "deepspeed", "peft", "datasets", "hydra-core", "numpy", "scipy")
+PACKAGES = (
+    "rlx",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "deepspeed",
+    "peft",
+    "datasets",
+    "hydra-core",
+    "numpy",
+    "scipy",
+)
 
 
 class Provenance:
@@ -64,5 +76,9 @@ def git_state(folder: Path) -> dict[str, str | bool | None]:
 def processor() -> str:
     """The processor's model name where the system tells it."""
     info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
+    names = (
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.is_file()
+        else []
+    )
     return names[0] if names else platform.processor()

@@ -31,7 +31,9 @@ class RunDirectory:
             lock.acquire(timeout=0)
         except Timeout:
             pid = self.read("status.json").get("pid")
-            raise UserError(f"{self.path}: process {pid} is at work on this run; wait for it, or end it first") from None
+            raise UserError(
+                f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
+            ) from None
         started = self.read("status.json").get("started") or _now()
         status = {"reason": "", "started": started, "ended": None, "pid": os.getpid()}
         try:

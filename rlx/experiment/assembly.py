@@ -41,7 +41,9 @@ def assemble(cell: Cell, paths: Mapping[str, Path]) -> Assembly:
     prompts = prompts_of(cell, "heldout", counts)
     # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
     singles = [Single().combine([path]) for path in members] or [scorer]
-    return Assembly(actors, HeldOut(prompts, actors, start, judge, cell.model.tokenizer(), singles), policies[0], counts)
+    return Assembly(
+        actors, HeldOut(prompts, actors, start, judge, cell.model.tokenizer(), singles), policies[0], counts
+    )
 
 
 def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPrompts:

@@ -28,14 +28,27 @@ def token_entropies(logits_BTV: Tensor) -> Tensor:
 class ActorCritic:
     """Mixed into a causal LM's class by `with_critic`."""
 
-    def forward(self, *args, completion_length: int | None = None, temperature: float = 1.0, entropy: bool = False, distributions: bool = False, **kwargs):
+    def forward(
+        self,
+        *args,
+        completion_length: int | None = None,
+        temperature: float = 1.0,
+        entropy: bool = False,
+        distributions: bool = False,
+        **kwargs,
+    ):
         """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?} (B, T) and
         "distributions"? (B, T, V) of the last `completion_length` ids. The value at t is of the state before token t."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
         # Absolute positions (GPT-2 style) count real tokens only, whatever the padding on the left.
-        inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(-1) - 1).clamp(min=0), "use_cache": False}
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
+            "use_cache": False,
+        }
         before = slice(-completion_length - 1, -1)
         hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
         head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]

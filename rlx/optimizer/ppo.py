@@ -98,7 +98,9 @@ class PPO:
             "objective/rlhf_reward": (scores_B + non_score_B).mean().item(),
         }
         if self.reward_clip is not None:
-            metrics["objective/reward_clip_fraction"] = (scored.scores_NG.abs() > self.reward_clip).float().mean().item()
+            metrics["objective/reward_clip_fraction"] = (
+                (scored.scores_NG.abs() > self.reward_clip).float().mean().item()
+            )
         if self.whiten_rewards:
             rewards_BT = whitened(rewards_BT, mask_BT, shift_mean=False)
         advantages_BT = generalized_advantages(rewards_BT, values_BT, mask_BT, self.gamma, self.lam)
@@ -111,7 +113,9 @@ class PPO:
         credit = {name: x.view(shape) for name, x in credit.items()}
         return Selection(scored.prompt_ids_NP, scored.prompt_mask_NP, scored.ids_NGT, scored.mask_NGT, credit, metrics)
 
-    def loss(self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Clipped policy loss + value_coefficient * clipped value loss - entropy_coefficient * entropy, per token."""
         assert output.values_NKT is not None, "PPO needs a critic"
         mask, old_logps = batch.mask_NKT, batch.credit["old_logps"]
@@ -120,7 +124,9 @@ class PPO:
             return (x * mask).sum() / batch.num_tokens
 
         policy = mean(clipped_policy_loss(output.logps_NKT, old_logps, batch.credit["advantages"], self.clip))
-        value = mean(clipped_value_loss(output.values_NKT, batch.credit["old_values"], batch.credit["returns"], self.value_clip))
+        value = mean(
+            clipped_value_loss(output.values_NKT, batch.credit["old_values"], batch.credit["returns"], self.value_clip)
+        )
         total = policy + self.value_coefficient * value
         if output.entropy_NKT is not None:
             total = total - self.entropy_coefficient * mean(output.entropy_NKT)

@@ -22,13 +22,19 @@ class Gold:
         return 0
 
     def of(
-        self, judge: Judge, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], completions: Sequence[Completion]
+        self,
+        judge: Judge,
+        tokenizer: PreTrainedTokenizerBase,
+        prompts: Sequence[Prompt],
+        completions: Sequence[Completion],
     ) -> Scorer:
         """The judge as a scorer, z-normalised on the same reference set as reward models are."""
         scores = torch.tensor(judge.score(prompts, completions), dtype=torch.float64)
         mean, std = float(scores.mean()), float(scores.std(correction=0))
         if not std > 0:
-            raise UserError("reward=gold: the judge gives every reference completion one score; there is nothing to climb")
+            raise UserError(
+                "reward=gold: the judge gives every reference completion one score; there is nothing to climb"
+            )
         return _GoldScorer(judge, tokenizer, mean, std)
 
 
@@ -37,7 +43,10 @@ class _GoldScorer:
         self.judge, self.tokenizer, self.mean, self.std = judge, tokenizer, mean, std
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        prompts = [Prompt("", decode_completion(self.tokenizer, row[mask].tolist())) for row, mask in zip(prompt_ids_BP, prompt_mask_BP.bool(), strict=True)]
+        prompts = [
+            Prompt("", decode_completion(self.tokenizer, row[mask].tolist()))
+            for row, mask in zip(prompt_ids_BP, prompt_mask_BP.bool(), strict=True)
+        ]
         rows = [row[mask].tolist() for row, mask in zip(ids_BT, mask_BT.bool(), strict=True)]
         eos = self.tokenizer.eos_token_id
         completions = [Completion(decode_completion(self.tokenizer, row), row[-1] == eos) for row in rows]

@@ -42,7 +42,9 @@ class Transformers:
     batch_size: PositiveInt
 
     @torch.no_grad()
-    def draw(self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
+    def draw(
+        self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]
+    ) -> Drawn:
         """One completion a row, at most max_new_tokens long, ended by the policy's end-of-sequence token.
 
         Shapes: prompts (B, P) left-padded -> ids and mask (B, max_new_tokens).
@@ -50,18 +52,29 @@ class Transformers:
         was_training = policy.training
         policy.eval()
         parts = [
-            self._draw(policy, prompt_ids_BP[i : i + self.batch_size], prompt_mask_BP[i : i + self.batch_size], seeds[i : i + self.batch_size])
+            self._draw(
+                policy,
+                prompt_ids_BP[i : i + self.batch_size],
+                prompt_mask_BP[i : i + self.batch_size],
+                seeds[i : i + self.batch_size],
+            )
             for i in range(0, len(seeds), self.batch_size)
         ]
         policy.train(was_training)
         return Drawn(*(torch.cat(x) for x in zip(*parts, strict=True)))
 
-    def _draw(self, policy: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw(
+        self, policy: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor, seeds: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
         eos_ids = torch.tensor(eos if isinstance(eos, list) else [eos], device=ids_BP.device)
         uniforms_BT = torch.stack([_uniforms(seed, self.max_new_tokens) for seed in seeds]).to(ids_BP.device)
         config = GenerationConfig(
-            max_new_tokens=self.max_new_tokens, do_sample=False, use_cache=True, eos_token_id=eos_ids.tolist(), pad_token_id=pad
+            max_new_tokens=self.max_new_tokens,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=eos_ids.tolist(),
+            pad_token_id=pad,
         )
         drawn = policy.generate(  # pyright: ignore[reportCallIssue]
             input_ids=ids_BP,

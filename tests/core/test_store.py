@@ -53,7 +53,12 @@ def test_an_artefact_is_built_once(tmp_path):
 
 
 def test_the_address_follows_every_number_below_the_class_the_version_and_the_seed(monkeypatch):
-    addresses = [address(Bread(Flour(500)), 0), address(Bread(Flour(501)), 0), address(Bread(Flour(500), 0.6), 0), address(Bread(Flour(500)), 1)]
+    addresses = [
+        address(Bread(Flour(500)), 0),
+        address(Bread(Flour(501)), 0),
+        address(Bread(Flour(500), 0.6), 0),
+        address(Bread(Flour(500)), 1),
+    ]
     monkeypatch.setattr(Flour, "VERSION", 2)
     addresses.append(address(Bread(Flour(500)), 0))
     assert len(set(addresses)) == 5

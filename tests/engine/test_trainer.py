@@ -37,19 +37,46 @@ class CountsFives:
         return member_scores_MB.mean(0)
 
 
-def trainer(model, folder, rows, steps=4, regularizer="kl", interval=2, critic="shared", micro=1, broken=False, lr=5e-3):
+def trainer(
+    model, folder, rows, steps=4, regularizer="kl", interval=2, critic="shared", micro=1, broken=False, lr=5e-3
+):
     ppo = PPO(
-        num_samples=2, num_epochs=2, num_minibatches=2, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2, value_coefficient=0.1,
-        entropy_coefficient=0.0, critic=critic, whiten_rewards=False, reward_clip=None, missing_eos_penalty=0.0,
+        num_samples=2,
+        num_epochs=2,
+        num_minibatches=2,
+        gamma=1.0,
+        lam=0.95,
+        clip=0.2,
+        value_clip=0.2,
+        value_coefficient=0.1,
+        entropy_coefficient=0.0,
+        critic=critic,
+        whiten_rewards=False,
+        reward_clip=None,
+        missing_eos_penalty=0.0,
     )
     torch.manual_seed(0)
     reference = with_critic(type(model)(model.config), "none")
     reference.load_state_dict(model.state_dict())
-    prompts = EncodedPrompts([Prompt(str(i), str(i)) for i in range(20)], [[2 + i % 10] * (1 + i % 3) for i in range(20)], 0, 0)
+    prompts = EncodedPrompts(
+        [Prompt(str(i), str(i)) for i in range(20)], [[2 + i % 10] * (1 + i % 3) for i in range(20)], 0, 0
+    )
     args = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=steps, learning_rate=lr, per_device_train_batch_size=1, use_cpu=True, report_to=[],
-        logging_strategy="no", save_strategy="no", eval_strategy="no", disable_tqdm=True, remove_unused_columns=False,
-        ignore_data_skip=True, gradient_accumulation_steps=micro, max_grad_norm=1.0, lr_scheduler_type="linear",
+        output_dir=str(folder),
+        num_train_epochs=steps,
+        learning_rate=lr,
+        per_device_train_batch_size=1,
+        use_cpu=True,
+        report_to=[],
+        logging_strategy="no",
+        save_strategy="no",
+        eval_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        ignore_data_skip=True,
+        gradient_accumulation_steps=micro,
+        max_grad_norm=1.0,
+        lr_scheduler_type="linear",
     )
     actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), rows=64)
     plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
@@ -57,7 +84,9 @@ def trainer(model, folder, rows, steps=4, regularizer="kl", interval=2, critic="
     def keep(step, row, scored):
         rows.append((step, {k: v for k, v in row.items() if not k.startswith("time/")}))
 
-    return OnPolicyTrainer(with_critic(model, critic), args, ppo, REGULARIZERS[regularizer], actors, prompts, plan, keep)
+    return OnPolicyTrainer(
+        with_critic(model, critic), args, ppo, REGULARIZERS[regularizer], actors, prompts, plan, keep
+    )
 
 
 @pytest.mark.parametrize("regularizer", ["kl", "chi2"])
@@ -99,7 +128,9 @@ def test_a_checkpoint_without_its_mark_is_passed_over(tmp_path):
     for updates, whole in ((8, True), (16, False)):
         (tmp_path / f"checkpoint-{updates}").mkdir()
         if whole:
-            (tmp_path / f"checkpoint-{updates}" / "step.json").write_text(json.dumps({"step": updates // 4, "beta": 0.1}))
+            (tmp_path / f"checkpoint-{updates}" / "step.json").write_text(
+                json.dumps({"step": updates // 4, "beta": 0.1})
+            )
     path, step, beta = latest_checkpoint(tmp_path)
     assert (path.name, step, beta) == ("checkpoint-8", 2, 0.1)
     assert latest_checkpoint(tmp_path / "none") is None

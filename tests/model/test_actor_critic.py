@@ -20,9 +20,13 @@ def test_log_probabilities_and_entropies_are_those_of_the_softmax():
 def make(kind):
     torch.manual_seed(0)
     if kind == "gpt2":  # absolute positions: wrong for left-padded rows unless positions count real tokens
-        config = GPT2Config(vocab_size=16, n_embd=32, n_layer=2, n_head=2, n_positions=32, eos_token_id=1, bos_token_id=1)
+        config = GPT2Config(
+            vocab_size=16, n_embd=32, n_layer=2, n_head=2, n_positions=32, eos_token_id=1, bos_token_id=1
+        )
         return GPT2LMHeadModel(config).eval()
-    config = GPTNeoXConfig(vocab_size=16, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2)
+    config = GPTNeoXConfig(
+        vocab_size=16, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+    )
     return GPTNeoXForCausalLM(config).eval()
 
 

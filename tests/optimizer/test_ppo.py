@@ -12,8 +12,19 @@ from rlx.optimizer.ppo import (
 from rlx.regularizer.kl import KL
 
 NUMBERS = dict(
-    num_samples=1, num_epochs=4, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2, value_coefficient=0.1,
-    entropy_coefficient=0.0, critic="shared", whiten_rewards=False, reward_clip=None, missing_eos_penalty=0.0,
+    num_samples=1,
+    num_epochs=4,
+    num_minibatches=1,
+    gamma=1.0,
+    lam=0.95,
+    clip=0.2,
+    value_clip=0.2,
+    value_coefficient=0.1,
+    entropy_coefficient=0.0,
+    critic="shared",
+    whiten_rewards=False,
+    reward_clip=None,
+    missing_eos_penalty=0.0,
 )
 KL_01 = KL(beta=0.1, target=None, horizon=10000)
 
@@ -24,16 +35,29 @@ def scored(num=4, length=5, seed=0):
     ids = torch.randint(2, 9, (num, 1, length), generator=g)
     logps, ref, values = (torch.randn(num, 1, length, generator=g) * mask for _ in range(3))
     return ScoredRollout(
-        prompts=(), prompt_ids_NP=ids[:, 0, :2], prompt_mask_NP=torch.ones(num, 2, dtype=torch.bool), ids_NGT=ids, mask_NGT=mask,
-        ended_NG=torch.tensor([True, True, True, False])[:num, None], logps_NGT=logps, ref_logps_NGT=ref,
-        scores_NG=torch.randn(num, 1, generator=g), member_scores_MNG=torch.zeros(1, num, 1), values_NGT=values,
+        prompts=(),
+        prompt_ids_NP=ids[:, 0, :2],
+        prompt_mask_NP=torch.ones(num, 2, dtype=torch.bool),
+        ids_NGT=ids,
+        mask_NGT=mask,
+        ended_NG=torch.tensor([True, True, True, False])[:num, None],
+        logps_NGT=logps,
+        ref_logps_NGT=ref,
+        scores_NG=torch.randn(num, 1, generator=g),
+        member_scores_MNG=torch.zeros(1, num, 1),
+        values_NGT=values,
     )
 
 
 def batch_of(selection):
     return Batch(
-        selection.prompt_ids_NP, selection.prompt_mask_NP, selection.ids_NKT, selection.mask_NKT, selection.credit,
-        num_tokens=int(selection.mask_NKT.sum()), num_prompts=len(selection.ids_NKT),
+        selection.prompt_ids_NP,
+        selection.prompt_mask_NP,
+        selection.ids_NKT,
+        selection.mask_NKT,
+        selection.credit,
+        num_tokens=int(selection.mask_NKT.sum()),
+        num_prompts=len(selection.ids_NKT),
     )
 
 
@@ -59,7 +83,9 @@ def test_advantages_of_two_tokens_by_hand():
     # delta_1 = 3 - 2 = 1; delta_0 = 1 + 0.9 * 2 - 0.5 = 2.3; A_0 = 2.3 + 0.9 * 0.5 * 1 = 2.75; the third token is padding
     rewards, values = torch.tensor([[1.0, 3.0, 7.0]]), torch.tensor([[0.5, 2.0, 7.0]])
     mask = torch.tensor([[True, True, False]])
-    torch.testing.assert_close(generalized_advantages(rewards, values, mask, 0.9, 0.5), torch.tensor([[2.75, 1.0, 0.0]]))
+    torch.testing.assert_close(
+        generalized_advantages(rewards, values, mask, 0.9, 0.5), torch.tensor([[2.75, 1.0, 0.0]])
+    )
 
 
 def test_advantages_at_lambda_one_are_the_sum_of_future_rewards_minus_the_value():
@@ -73,7 +99,9 @@ def test_advantages_at_lambda_zero_are_the_one_step_errors():
     s = scored()
     rewards, values, mask = s.logps_NGT[:, 0], s.values_NGT[:, 0], s.mask_NGT[:, 0]
     after = torch.cat([values[:, 1:], torch.zeros(4, 1)], -1)
-    torch.testing.assert_close(generalized_advantages(rewards, values, mask, 1.0, 0.0), (rewards + after - values) * mask)
+    torch.testing.assert_close(
+        generalized_advantages(rewards, values, mask, 1.0, 0.0), (rewards + after - values) * mask
+    )
 
 
 def test_whitening_gives_mean_zero_and_unit_variance_on_the_mask():

@@ -22,7 +22,9 @@ def test_a_token_of_probability_zero_is_never_drawn():
 def test_a_rows_draw_depends_on_its_seed_and_not_on_its_batch(tiny_llama):
     together = SAMPLER.draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])
     torch.manual_seed(99)
-    apart = Transformers(max_new_tokens=6, temperature=1.0, batch_size=1).draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])
+    apart = Transformers(max_new_tokens=6, temperature=1.0, batch_size=1).draw(
+        tiny_llama, PROMPTS, MASK, [11, 12, 13, 14]
+    )
     assert torch.equal(together.ids_BT, apart.ids_BT)
     other = SAMPLER.draw(tiny_llama, PROMPTS, MASK, [21, 22, 23, 24])
     assert not torch.equal(together.ids_BT, other.ids_BT)
