@@ -44,7 +44,7 @@ class Pretrained:
 
     def fingerprint(self) -> object:
         """Learning rates are left out: they belong to the trainings that use them."""
-        template = Path(self.chat_template).expanduser().read_text() if self.chat_template else None
+        template = _read_template(self.chat_template) if self.chat_template else None
         lora = [self.lora_rank, self.lora_alpha, self.lora_dropout] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
         return [_identity(self.path, self.revision), reward, template, self.dtype, lora]

@@ -79,7 +79,7 @@ class Ensemble:
             member.model.to(device)  # pyright: ignore[reportArgumentType]
         return self
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: losses may keep the scores for their backward pass
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """z-normalised scores (M, B) on the device of the ids."""
         device = ids_BT.device

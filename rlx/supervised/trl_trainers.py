@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import datasets
+import huggingface_hub.constants
 import numpy as np
 import torch
 from datasets import Dataset
@@ -29,6 +30,9 @@ from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
 
 log = logging.getLogger(__name__)
+# TRL's trainers report their use to the Hub when they are made. The constant, not the variable HF_HUB_DISABLE_TELEMETRY:
+# that was read when huggingface_hub was first imported.
+huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
 Schedule = Literal["constant", "linear", "cosine"]
 
 
