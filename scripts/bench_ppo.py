@@ -8,6 +8,7 @@ of the same size; 4 passes of 4 minibatches = 16 updates a rollout. Each side ru
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -101,7 +102,7 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
         lambda step, row, scored: ends.append(time.perf_counter()),
     )
     trainer.train()
-    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def time_trl(folder: str, rollouts: int) -> list[float]:
@@ -146,7 +147,7 @@ def time_trl(folder: str, rollouts: int) -> list[float]:
     inner.step = lambda *a, **k: (updates.__setitem__(0, updates[0] + 1), original(*a, **k))[1]
     trainer.train()
     assert updates[0] == EPOCHS * MINIBATCHES * (rollouts + 1), f"TRL made {updates[0]} updates"
-    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(ends)]
 
 
 def main() -> None:
