@@ -91,8 +91,8 @@ def reward_model(**changes: object) -> RewardModel:
     numbers = dict(  # noqa: C408
         num_pairs=16, num_heldout_pairs=8, completions_per_prompt=2, temperature=1.0, sampling_batch_size=16,
         probe_l2=1e-2, num_reference_completions=16, num_epochs=1.0, batch_size=8, micro_batch_size=None,
-        learning_rate=1e-2, learning_rate_factors=(1.0, 0.5), dropouts=(0.1,), trunks="last", num_trunks=1, schedule="cosine",
-        warmup_share=0.0, weight_decay=0.0, max_grad_norm=1.0, gradient_checkpointing=False,
+        learning_rate=1e-2, learning_rate_factors=(1.0, 0.5), dropouts=(0.1,), trunks="last", num_trunks=1,
+        schedule="cosine", warmup_share=0.0, weight_decay=0.0, max_grad_norm=1.0, gradient_checkpointing=False,
     )  # fmt: skip
     return RewardModel(**numbers | changes)  # pyright: ignore
 

@@ -30,8 +30,8 @@ from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
 
 log = logging.getLogger(__name__)
-# TRL's trainers report their use to the Hub when they are made. The constant, not the variable HF_HUB_DISABLE_TELEMETRY:
-# that was read when huggingface_hub was first imported.
+# TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
+# when huggingface_hub was first imported.
 huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
 Schedule = Literal["constant", "linear", "cosine"]
 
