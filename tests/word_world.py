@@ -48,7 +48,7 @@ def word_tokenizer(
 def small_causal_lm(architecture: str, vocab_size: int = 16, seed: int = 0) -> PreTrainedModel:
     """A random model of the class that Llama 2 and 3, Mistral, Gemma-2B or Pythia have."""
     torch.manual_seed(seed)
-    size = dict(  # noqa: C408
+    size = dict(
         vocab_size=vocab_size, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=64, pad_token_id=None, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
@@ -71,7 +71,7 @@ def save_model(
 
 
 def pretrained(path: Path | str, **changes: object) -> Pretrained:
-    numbers = dict(  # noqa: C408
+    numbers = dict(
         path=str(path), revision=None, reward_path=None, reward_revision=None, chat_template=None, dtype="float32",
         lora_rank=0, lora_alpha=8, lora_dropout=0.0, sft_learning_rate=1e-2, reward_learning_rate=1e-2,
         policy_learning_rate=1e-3,
@@ -80,7 +80,7 @@ def pretrained(path: Path | str, **changes: object) -> Pretrained:
 
 
 def sft(**changes: object) -> SFT:
-    numbers = dict(  # noqa: C408
+    numbers = dict(
         num_epochs=1.0, batch_size=8, micro_batch_size=None, learning_rate=1e-2, schedule="cosine", warmup_share=0.0,
         weight_decay=0.0, max_grad_norm=1.0, gradient_checkpointing=False, snapshots=(),
     )  # fmt: skip
@@ -88,7 +88,7 @@ def sft(**changes: object) -> SFT:
 
 
 def reward_model(**changes: object) -> RewardModel:
-    numbers = dict(  # noqa: C408
+    numbers = dict(
         num_pairs=16, num_heldout_pairs=8, completions_per_prompt=2, temperature=1.0, sampling_batch_size=16,
         probe_l2=1e-2, num_reference_completions=16, num_epochs=1.0, batch_size=8, micro_batch_size=None,
         learning_rate=1e-2, learning_rate_factors=(1.0, 0.5), dropouts=(0.1,), trunks="last", num_trunks=1,
