@@ -111,8 +111,7 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     passes = 2 * (1 + 1 + members) + 6 * optimizer.get("num_epochs", 1)  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
     learn = (
-        completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * FOUND = 0.2  # s; an artefact that cost less was not built but found
-UPDATE_OVERHEAD
+        completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD
     )
     learn += config["num_steps"] * -(-completions(config) // config["num_steps"] // batch) * new * TOKEN_OVERHEAD
     look = evaluated(config) * tokens * parameters * 2 * (3 + members) / (EFFICIENCY * flops)
