@@ -200,8 +200,8 @@ def _distinct(placed: list[Placed], keep_duplicates: bool, data: PreferenceData)
     distinct = dict.fromkeys(p.item for p in placed)
     duplicates = len(placed) - len(distinct)
     data.counts["duplicate pairs"] += duplicates
-    alike = sum(p.chosen.split() == p.rejected.split() for p in distinct)
-    data.counts["pairs that differ in white space only"] += alike
+    alike = sum(p.chosen.strip() == p.rejected.strip() for p in distinct)
+    data.counts["pairs that differ in outer white space only"] += alike
     data.counts["pairs that another contradicts"] += sum(
         Preference(p.prompt, p.rejected, p.chosen) in distinct for p in distinct
     )

@@ -218,6 +218,12 @@ def test_contradictions_are_counted_not_resolved(tmp_path):
     assert counts["pairs that another contradicts"] == 2
 
 
+def test_pairs_that_differ_in_outer_white_space_are_counted_not_refused(tmp_path):
+    alike = {**rows()[0], "rejected": rows()[0]["chosen"] + "\n"}
+    data = world(written(tmp_path / "a.jsonl", [*rows(), alike]))
+    assert data.counts(0)["pairs that differ in outer white space only"] == 1 and data.left_out() == {}
+
+
 def test_the_fingerprint_is_the_content_not_the_path(tmp_path):
     one, other = written(tmp_path / "a.jsonl", rows()), written(tmp_path / "b.jsonl", rows())
     assert canonical(world(one)) == canonical(world(other))
