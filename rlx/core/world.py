@@ -74,6 +74,10 @@ class World(Protocol):
         and labelled by the judge (`num_pairs` of them)."""
         ...
 
+    def heldout_pairs(self, data_seed: int) -> list[Pair]:
+        """Clean pairs on held-out prompts, to measure reward models on; empty where `pairs` is None."""
+        ...
+
     def gold_pairs(self, data_seed: int) -> list[Pair] | None:
         """Pairs that the proxies never see, to train a gold reward model on; None where `judge` is given."""
         ...

@@ -51,7 +51,7 @@ class GoldModel:
         pairs, left_out = length_limit(self.world, self.model.tokenizer()).pairs(given)
         say_left_out("gold pairs", left_out)
         # Held-out prompts: gold is measured where the policies are.
-        heldout, _ = length_limit(self.world, self.model.tokenizer()).pairs(self.world.heldout_pairs(seed))  # pyright: ignore
+        heldout, _ = length_limit(self.world, self.model.tokenizer()).pairs(self.world.heldout_pairs(seed))
         if not pairs or not heldout:
             raise UserError(
                 f"no gold pair is short enough ({left_out}); raise world.max_prompt_tokens or max_completion_tokens"

@@ -76,7 +76,7 @@ class CleanPairs:
     def _take(self, given: Sequence[Pair], seed: int) -> tuple[list[Preference], list[Preference], dict[str, int]]:
         limit = length_limit(self.world, self.model.tokenizer())
         train, left_out = limit.pairs(given)
-        heldout, left_out_heldout = limit.pairs(self.world.heldout_pairs(seed))  # pyright: ignore
+        heldout, left_out_heldout = limit.pairs(self.world.heldout_pairs(seed))
         counts = Counter(left_out) + Counter({f"held-out {k}": v for k, v in left_out_heldout.items()})
         say_left_out("preference pairs", counts)
         if not train or not heldout:
@@ -183,7 +183,7 @@ def ended(pair: Pair) -> Preference:
 
 def write(path: Path, pairs: Sequence[Preference]) -> None:
     """One JSON object a line: prompt_id, prompt, chosen, rejected, chosen_ended, rejected_ended, flipped."""
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         for pair in pairs:
             row = {
                 "prompt_id": pair.prompt.id,
@@ -199,7 +199,7 @@ def write(path: Path, pairs: Sequence[Preference]) -> None:
 
 def read(path: Path) -> list[Preference]:
     """What `write` wrote."""
-    with path.open() as file:
+    with path.open(encoding="utf-8") as file:
         return [_preference(json.loads(line)) for line in file]
 
 

@@ -66,6 +66,10 @@ class Lab:
         """None: drawn from the SFT policy."""
         return None
 
+    def heldout_pairs(self, data_seed: int) -> list[Pair]:
+        """None given: drawn from the SFT policy."""
+        return []
+
     def gold_pairs(self, data_seed: int) -> list[Pair] | None:
         """None: gold is the judge."""
         return None
