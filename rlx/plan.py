@@ -83,9 +83,11 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
         table.add_row(stage, _minutes(seconds))
     building, unknown = duration.of_artefacts(config, missing, past)
     if missing:
-        never = f"; not known for {len(unknown)}, none was built here" if unknown else ""
-        table.add_row(f"{len(missing)} artefacts", f"{_minutes(building)}{never}")
-    table.add_row("[bold]together[/]", f"[bold]{_minutes(building + sum(estimate.seconds.values()))}[/]")
+        never = f"not known for {len(unknown)}, none was built here" if unknown else ""
+        known = _minutes(building) if len(unknown) < len(missing) else ""
+        table.add_row(f"{len(missing)} artefacts", "; ".join(filter(None, (known, never))))
+    more = " and what is not known" if unknown else ""
+    table.add_row("[bold]together[/]", f"[bold]{_minutes(building + sum(estimate.seconds.values()))}[/]{more}")
     console.print(table)
 
 

@@ -1,6 +1,7 @@
 """How long a run will take: from the nearest finished run on this machine, or else from a stated rule."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ LIKE = (
     "reference",
     "compute",
 )  # most alike first decides which run is nearest
+MAKES_ARTEFACTS = ("world", "model", "sft", "reward_model")
 # Stages of a run's costs, by what they grow with. The others are artefacts, by name: spent once.
 GROWS_WITH = {"combine": "nothing", "policy": "rollouts", "final measurement": "final prompts"}
 FOUND = 0.2  # s; an artefact that cost less was not built but found
@@ -75,22 +77,33 @@ def from_past(config: Mapping[str, Any], runs: list[PastRun]) -> Duration | None
     alike = [run for run in runs if all(_target(run.config, g) == _target(config, g) for g in LIKE[:3])]
     if not alike:
         return None
-    near = max(alike, key=lambda run: [run.config.get(g) == config.get(g) for g in LIKE])
+    near = max(
+        alike, key=lambda run: (-abs(math.log(_batch(run.config) / _batch(config))), _likeness(run.config, config))
+    )
     scale = {
         "rollouts": completions(config) / completions(near.config),
         "final prompts": config["evaluation"]["final_num_prompts"] / near.config["evaluation"]["final_num_prompts"],
         "nothing": 1.0,
     }
     seconds = {stage: near.costs[stage] * scale[by] for stage, by in GROWS_WITH.items() if stage in near.costs}
-    return Duration(seconds, f"measured in {near.name}, scaled to this length") if seconds else None
+    rough = "" if _batch(near.config) == _batch(config) else "; roughly, its rollouts were of another size"
+    return Duration(seconds, f"measured in {near.name}, scaled to this length{rough}") if seconds else None
+
+
+def _batch(config: Mapping[str, Any]) -> int:
+    return config["num_prompts"] * (config["optimizer"].get("num_samples") or 1)
+
+
+def _likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[bool]:
+    return [one.get(group) == other.get(group) for group in LIKE]
 
 
 def of_artefacts(config: Mapping[str, Any], names: list[str], runs: list[PastRun]) -> tuple[float, list[str]]:
-    """Seconds that runs of the same world and model spent on building these artefacts, and the names that none built.
+    """Seconds that runs with the same data and training of members spent on these artefacts, and the names none built.
     An artefact of a kind (reward model 3) takes what the longest of its kind (reward model 0) took."""
     spent: dict[str, float] = {}
     for run in runs:
-        if all(_target(run.config, group) == _target(config, group) for group in LIKE[:2]):
+        if all(run.config.get(group) == config.get(group) for group in MAKES_ARTEFACTS):
             for stage, seconds in run.costs.items():
                 spent[_kind(stage)] = max(seconds, spent.get(_kind(stage), 0.0))
     unknown = [name for name in names if spent.get(_kind(name), 0.0) < FOUND]
