@@ -26,13 +26,13 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str | Messages) -> l
     Messages go through the chat template, with the generation prompt added.
     """
     if isinstance(text, str):
-        shown, ids = text, list(tokenizer(text, add_special_tokens=True)["input_ids"])
+        shown, ids = text, list(tokenizer(text, add_special_tokens=True, verbose=False)["input_ids"])
         if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not text.endswith(str(tokenizer.eos_token)):
             ids.pop()  # some tokenizers close every text; a prompt is to be continued
     else:
         shown = render(tokenizer, text)
         # The template writes the special tokens; the tokenizer must not add them a second time.
-        ids = list(tokenizer(shown, add_special_tokens=False)["input_ids"])
+        ids = list(tokenizer(shown, add_special_tokens=False, verbose=False)["input_ids"])
     if not ids:
         raise UserError(f"a prompt has no tokens: {text!r}; leave it out of the data")
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
@@ -46,7 +46,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str | Messages) -> l
 def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool = True) -> list[int]:
     """Token ids of a completion, closed by EOS if it ended by itself. What looks like a special token in the text stays
     text: no policy can write itself an end of sequence that a reward model would take for one."""
-    ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+    ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
     return [*ids, int(tokenizer.eos_token_id)] if ended else ids  # pyright: ignore[reportArgumentType]
 
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.core.world import Completion, Prompt
+from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.score_head import pack, score_rows
 from rlx.supervised.pairs import Preference
@@ -62,7 +63,8 @@ def train_member(member: Member, directory: Path) -> dict:
             f"{member.training.name}: scores all reference completions {mean:g}; raise its learning rate or num_pairs"
         )
     trained.config.score_mean, trained.config.score_std = mean, std
-    trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
+    with quiet():
+        trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
     rows.tokenizer.save_pretrained(directory)
     if not rows.shared:
         rows.policy_tokenizer.save_pretrained(directory / "policy_tokenizer")

@@ -14,6 +14,7 @@ from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.store import Store
 from rlx.core.world import Demonstration, World
+from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.tokens import check_completion, encode_completion, encode_prompt
 from rlx.supervised.limit import length_limit, say_left_out
@@ -65,7 +66,8 @@ class SFTPolicy:
             )
 
         def save(path: Path, model: Any) -> None:
-            model.save_pretrained(path)
+            with quiet():
+                model.save_pretrained(path)
             tokenizer.save_pretrained(path)
 
         policy = fit_policy(
