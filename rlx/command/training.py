@@ -49,8 +49,10 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
 
 
 def _say_done(run_dir: Path) -> int:
+    page = run_dir / "report.html"
+    report = f"its report: {shown(page)}" if page.is_file() else f"`rlx report {shown(run_dir)}` writes its report"
     print(
-        f"{shown(run_dir)} is done; its report: {shown(run_dir / 'report.html')}\n"
+        f"{shown(run_dir)} is done; {report}\n"
         "Another seed=... makes another run; delete the directory to run this one again."
     )
     return 0
