@@ -68,12 +68,12 @@ class RunRecord:
         """`which` ("gold" or "proxy") along the evaluations, in SD of the start policy's completions; None where the
         row of step 0 is missing or has no spread. Bounds are 95 %, of the gain on the same prompts where measured."""
         std = {"gold": "gold/std", "proxy": "proxy/score_std"}[which]
-        rows = [row for row in self.heldout if f"{which}/score" in row]
+        rows = [row for row in self.heldout if row.get(f"{which}/score") is not None]
         if not rows or rows[0]["step"] != 0 or not rows[0].get(std):
             return None
         start, unit = rows[0][f"{which}/score"], rows[0][std]
         values = np.array([row.get(f"{which}/score_sd_units", (row[f"{which}/score"] - start) / unit) for row in rows])
-        errors = np.array([row.get(std, np.nan) / unit / (self.num_prompts or np.nan) ** 0.5 for row in rows])
+        errors = np.array([(row.get(std) or np.nan) / unit / (self.num_prompts or np.nan) ** 0.5 for row in rows])
         known = list(zip(rows, values, 1.96 * errors, strict=True))
         return Standardised(
             steps=np.array([row["step"] for row in rows]),

@@ -40,7 +40,11 @@ def test_without_all_prompts_samples_the_interval_is_the_wider_one_of_independen
     paired, unpaired = evidence_of(tmp_path / "all"), evidence_of(tmp_path / "few", num_samples=6)
     assert paired.since_peak_gold and unpaired.since_peak_gold
     assert paired.since_peak_gold.value == unpaired.since_peak_gold.value
-    assert (unpaired.since_peak_gold.low or 0) < (paired.since_peak_gold.low or 0)
+    rows = {row["step"]: row for row in load_record(tmp_path / "few").heldout}
+    error = (rows[80]["gold/std"] ** 2 + rows[30]["gold/std"] ** 2) ** 0.5 / 128**0.5 / rows[0]["gold/std"]
+    low = unpaired.since_peak_gold.value - 2.734 * error  # the normal quantile of 1 - 0.05 / 8 / 2
+    assert unpaired.since_peak_gold.low == pytest.approx(low, abs=1e-3)
+    assert low < (paired.since_peak_gold.low or 0)
 
 
 @pytest.mark.parametrize(("kind", "tone"), [("hacked", "worse"), ("better", "better"), ("flat", "unclear")])
