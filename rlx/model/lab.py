@@ -17,8 +17,8 @@ BASE = Path(__file__).parent / "lab_base"
 SHA256 = {
     "config.json": "384b16fb21bed7c9cc944d80d4e2a120e7066b965cab6e8fb383dbeba1e82c4a",
     "generation_config.json": "bbdce785aaaee470d7ad20f98732d51b703929c9f3626cc432dd0e8c4a37d703",
-    "model.safetensors": "c34b1a35f00d846789642ee2934e5119d19b572e6909d6ed8aaa6b415d82c075",
-    "tokenizer.json": "87b00f42eaafda593a9274d1fcc6efcf15a7b94db597c1e0e4abae8656c9872f",
+    "model.safetensors": "d4562064d168a4603da2a9361bdf4a7de514e54115922372163b0a0c63d854e7",
+    "tokenizer.json": "8d148d50e579c7a1bb4616b7a7128d5c78a102158db83003aa0bfce70505b516",
     "tokenizer_config.json": "b1e40b102527cbed779819eab0d7e056f271e172c5fda6d0eb5b83137a3d80bf",
 }
 

@@ -37,6 +37,7 @@ IN_MOOD = (0.1, 0.45, 0.95)  # of an adjective or adverb
 BROKEN = (0.5, 0.2, 0.0)  # of a clause's grammar
 MODIFIED = (0.4, 0.5, 0.75)  # of a noun or verb that might carry an adjective or adverb
 REPEATED = (0.45, 0.15, 0.0)  # of a clause
+POLITE_FIRST = 0.8  # of polite phrases stand at the beginning, the others anywhere
 JOINED = 0.35  # of a clause to the one before it, by a connective
 SLIP = (None, 5, 0)  # tokens beside the length asked for; None: another size altogether
 
@@ -72,7 +73,7 @@ def write(rng: random.Random, asked: Request, levels: Levels, num_polite: int) -
     sentences = _sentences(rng, asked, levels, room)
     first = 1 if opening else 0  # an opening ends in a comma: a clause must follow it
     for phrase in rng.sample(POLITE_PHRASES, num_polite):
-        place = rng.choice((first, len(sentences), rng.randint(first, len(sentences))))
+        place = first if rng.random() < POLITE_FIRST else rng.randint(first, len(sentences))
         sentences.insert(place, list(phrase))
     return " ".join([*opening, *(word for sentence in sentences for word in sentence), *closing])
 
