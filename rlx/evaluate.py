@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from rlx.command.runs import load_config
 from rlx.core.error import UserError
 from rlx.core.logs import speak
 from rlx.engine.run_directory import RunDirectory
@@ -20,9 +20,7 @@ def run(run_dir: Path, num_prompts: int | None) -> int:
     speak()
     if not (run_dir / "model" / "config.json").is_file():
         raise UserError(f"{run_dir} has no model yet; finish it first: rlx train {run_dir}")
-    config = OmegaConf.to_container(OmegaConf.load(run_dir / "config.yaml"))
-    assert isinstance(config, dict)
-    cell = cell_of(config)
+    cell = cell_of(load_config(run_dir / "config.yaml"))
     seed = cell.settings.data_seed
     paths = {name: cell.store.fetch(recipe, seed) for name, recipe in cell.recipes().items()}
     held_out = assemble(cell, paths).held_out

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from transformers import TrainingArguments
 
 from rlx import report
+from rlx.command.runs import load_config
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import stage
 from rlx.core.record import load_record
@@ -37,8 +37,7 @@ def run(config_path: Path) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's TERM is a Ctrl-C
     directory = RunDirectory(config_path.parent)
     warnings = speak(directory.path / "log.txt")
-    config = OmegaConf.to_container(OmegaConf.load(config_path))
-    assert isinstance(config, dict)
+    config = load_config(config_path)
     with directory.running():
         Training(directory, config, warnings).run()
     return 0

@@ -39,6 +39,11 @@ class PolicyOptimizer(Protocol):
         """Whether the loss reads next-token distributions over the whole vocabulary."""
         ...
 
+    @property
+    def wants_preferences(self) -> bool:
+        """Whether `select` reads the world's preference model."""
+        ...
+
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """Which K of the G completions to learn from, with their credit. Sees the whole rollout of all processes."""
         ...

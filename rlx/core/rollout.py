@@ -34,6 +34,8 @@ class ScoredRollout(Rollout):
     scores_NG: Tensor  # the proxy: what the reward combines its members to
     member_scores_MNG: Tensor
     values_NGT: Tensor | None  # the critic's, where the optimiser has one
+    preferences_NGG: Tensor | None  # P(completion i beats j) by the world's preference model, where the optimiser asks
+    seed: int  # of a selection that is itself a draw
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # What does not change the experiment: where things lie, who is told, and on how many processes it runs.
@@ -27,6 +27,12 @@ def run_name(config: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     choices = [str(config["choices"][group]).replace("/", "_") for group in IN_THE_NAME]
     return "-".join([*choices, digest, f"seed{config['seed']}"])
+
+
+def sweep_name(configs: Iterable[Mapping[str, Any]]) -> str:
+    """`sweep-<hash8>` of the set of cells, in whatever order they were typed."""
+    cells = sorted(json.dumps([content(c), c["seed"], c.get("name")], sort_keys=True) for c in configs)
+    return f"sweep-{hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:8]}"
 
 
 def differences(old: object, new: object, prefix: str = "") -> list[str]:

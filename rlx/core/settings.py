@@ -38,6 +38,14 @@ class TorchOptimizerSettings:
 
 
 @dataclass(frozen=True)
+class SweepSettings:
+    """How the cells of one command are run; no property of a run, so that no config.yaml has it."""
+
+    num_parallel: PositiveInt | None  # cells at once; null = as many as cores allow
+    fail_fast: bool  # end at the first cell that fails
+
+
+@dataclass(frozen=True)
 class Settings:
     name: str | None  # names the run directory instead of its content
     seed: NonNegativeInt  # rollouts and policy training

@@ -6,10 +6,11 @@ import json
 import logging
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -34,6 +35,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._verified: set[str] = set()
+        self._nested = 0.0  # s that went into artefacts built on the way to another
 
     def path(self, recipe: Recipe, seed: int) -> Path:
         """Where the artefact lies or would lie."""
@@ -43,13 +45,26 @@ class Store:
         """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""
         return (self.path(recipe, seed) / MANIFEST).is_file()
 
+    def seconds(self, recipe: Recipe, seed: int) -> float | None:
+        """What building the artefact took, its parts apart; None if it is not there or was built before this was kept."""
+        try:
+            return json.loads((self.path(recipe, seed) / MANIFEST).read_text()).get("seconds")
+        except (OSError, ValueError):
+            return None
+
     def fetch(self, recipe: Recipe, seed: int) -> Path:
         """The artefact's folder, built first if it is missing or damaged. Of several processes, one builds."""
         path = self.path(recipe, seed)
         if path.name in self._verified:
             return path
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{path.name}.lock"):
+        lock = FileLock(self.root / f"{path.name}.lock")
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another process that is building %s", path.name)
+            held = lock.acquire()
+        with held:
             if (damage := damaged(path)) is not None:
                 if path.exists():
                     log.warning("artefact %s is damaged (%s); building it again", path, damage)
@@ -59,9 +74,13 @@ class Store:
 
     def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))
+        start, nested = time.monotonic(), self._nested
         try:
             recipe.build(staging, self, seed)
-            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging)}
+            elapsed = time.monotonic() - start
+            own = round(elapsed - (self._nested - nested), 3)
+            self._nested = nested + elapsed
+            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": own}
             (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
             shutil.rmtree(path, ignore_errors=True)
             staging.rename(path)
@@ -77,8 +96,8 @@ def address(recipe: Recipe, seed: int) -> str:
 
 def canonical(value: object) -> object:
     """A JSON-able form of a recipe tree in which every dataclass carries its name and VERSION."""
-    if hasattr(value, "fingerprint"):
-        return [type(value).__name__, value.fingerprint()]
+    if (fingerprint := getattr(value, "fingerprint", None)) is not None:
+        return [type(value).__name__, fingerprint()]
     if dataclasses.is_dataclass(value):
         fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return [type(value).__name__, getattr(value, "VERSION", 0), fields]

@@ -50,6 +50,14 @@ class Judge(Protocol):
         ...
 
 
+class PreferenceModel(Protocol):
+    """Which of two completions is preferred: need not be transitive, so there may be no score that it follows from."""
+
+    def probabilities(self, prompt: Prompt, completions: Sequence[Completion]) -> list[list[float]]:
+        """P(i beats j), (G, G): P(i, j) + P(j, i) = 1, and 1/2 on the diagonal."""
+        ...
+
+
 class World(Protocol):
     """Pure data, the same for the same numbers. `data_seed` draws another instance of the data, not another run.
 
@@ -84,6 +92,10 @@ class World(Protocol):
 
     def judge(self) -> Judge | None:
         """The gold judge, or None where gold is a reward model (trained on `gold_pairs`, or a given checkpoint)."""
+        ...
+
+    def preference_model(self) -> PreferenceModel | None:
+        """An oracle over pairs, or None where the world has none."""
         ...
 
     def left_out(self) -> dict[str, int]:

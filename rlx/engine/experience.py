@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.rollout import Rollout, ScoredRollout
 from rlx.core.sampler import Sampler
 from rlx.core.scorer import Scorer
-from rlx.core.world import Prompt
+from rlx.core.world import Completion, PreferenceModel, Prompt
 from rlx.engine.forward import said_by
+from rlx.model.tokens import decode_completion
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Actors:
     scorer: Scorer
     sampler: Sampler
     rows: int
+    tokenizer: PreTrainedTokenizerBase
+    preference_model: PreferenceModel | None
 
 
 def draw(
@@ -41,7 +44,9 @@ def draw(
 
 
 @torch.no_grad()
-def score(rollout: Rollout, policy: PreTrainedModel, actors: Actors) -> tuple[ScoredRollout, Tensor]:
+def score(
+    rollout: Rollout, policy: PreTrainedModel, actors: Actors, seed: int, with_preferences: bool
+) -> tuple[ScoredRollout, Tensor]:
     """The rollout with log-probabilities, scores and values, and the policy's token entropies (N, G, T).
 
     Raises UserError where a score is not a number: the reward model is broken, and learning from it would hide that.
@@ -73,5 +78,26 @@ def score(rollout: Rollout, policy: PreTrainedModel, actors: Actors) -> tuple[Sc
         scores_NG=actors.scorer.aggregate(members_MB).float().view(shape[:2]),
         member_scores_MNG=members_MB.float().view(-1, *shape[:2]),
         values_NGT=None if mine.values_BT is None else mine.values_BT.view(shape),
+        preferences_NGG=preferences(rollout, actors) if with_preferences else None,
+        seed=seed,
     )
     return scored, mine.entropies_BT.view(shape)
+
+
+def completions_of(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> list[list[Completion]]:
+    """The texts, G for each of N prompts."""
+    return [
+        [
+            Completion(decode_completion(tokenizer, ids[mask].tolist()), bool(ended))
+            for ids, mask, ended in zip(ids_GT, mask_GT, ended_G, strict=True)
+        ]
+        for ids_GT, mask_GT, ended_G in zip(rollout.ids_NGT, rollout.mask_NGT, rollout.ended_NG, strict=True)
+    ]
+
+
+def preferences(rollout: Rollout, actors: Actors) -> Tensor:
+    """P(completion i beats j) of each prompt's completions, (N, G, G)."""
+    model = actors.preference_model
+    assert model is not None, "the world has no preference model"
+    texts = completions_of(rollout, actors.tokenizer)
+    return torch.tensor([model.probabilities(prompt, own) for prompt, own in zip(rollout.prompts, texts, strict=True)])

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
 from rlx.core.scorer import Scorer
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt
-from rlx.engine.experience import Actors, draw, score
+from rlx.engine.experience import Actors, completions_of, draw, score
 from rlx.engine.forward import said_by
 from rlx.engine.prompts import EncodedPrompts
-from rlx.model.tokens import decode_completion
 
 
 @dataclass(frozen=True)
@@ -35,18 +34,17 @@ class HeldOut:
         actors: Actors,
         start: PreTrainedModel,
         judge: Judge,
-        tokenizer: PreTrainedTokenizerBase,
         members: Sequence[Scorer],
     ) -> None:
         """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree."""
-        self.prompts, self.actors, self.start, self.judge, self.tokenizer = prompts, actors, start, judge, tokenizer
+        self.prompts, self.actors, self.start, self.judge = prompts, actors, start, judge
         self.members = members
         self._start: StartSample | None = None
 
     def evaluate(self, policy: PreTrainedModel, num: int) -> Evaluation:
         """Draw one completion for each of the first `num` prompts and everything that the measurements read of it."""
         prompts, drawn, completions = self._draw(policy, num)
-        scored, entropy_NGT = score(drawn, policy, self.actors)
+        scored, entropy_NGT = score(drawn, policy, self.actors, seed=0, with_preferences=False)
         rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
         start_logps_BT = said_by(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
         with torch.no_grad():
@@ -78,14 +76,7 @@ class HeldOut:
         prompts, ids_NP, mask_NP = self.prompts.batch(range(min(num, len(self.prompts.prompts))))
         seeds = [seed_of("held out", prompt.id) for prompt in prompts]
         drawn = draw(policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
-        texts = self._texts(drawn)
-        return prompts, drawn, texts
-
-    def _texts(self, drawn: Rollout) -> list[Completion]:
-        rows = zip(drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1), drawn.ended_NG.squeeze(1), strict=True)
-        return [
-            Completion(decode_completion(self.tokenizer, ids[mask].tolist()), bool(ended)) for ids, mask, ended in rows
-        ]
+        return prompts, drawn, [texts[0] for texts in completions_of(drawn, self.actors.tokenizer)]
 
 
 def sample_rows(step: int, evaluation: Evaluation, num: int) -> list[dict]:

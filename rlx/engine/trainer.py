@@ -6,7 +6,6 @@ resuming, schedules, clipping and the distributed back ends are the Trainer's ow
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +63,7 @@ class OnPolicyTrainer(Trainer):
         self.updates_per_step = algorithm.num_epochs * algorithm.num_minibatches
         self.row: dict[str, float] = {}
         self.scored: ScoredRollout | None = None
-        self._sums: dict[str, Tensor | float] = defaultdict(float)
-        self._updates = 0
+        self._sums: dict[str, Tensor] = {}
         self.add_callback(_StepBoundary(self))
 
     @property
@@ -91,7 +89,13 @@ class OnPolicyTrainer(Trainer):
         seeds = [seed_of("rollout", self.plan.seed, step * num + i) for i in range(num)]
         drawn = draw(self.policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
         drawn_at = time.perf_counter()
-        scored, entropy_NGT = score(drawn, self.policy, self.actors)
+        scored, entropy_NGT = score(
+            drawn,
+            self.policy,
+            self.actors,
+            seed_of("selection", self.plan.seed, step),
+            self.algorithm.wants_preferences,
+        )
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
         divergence = self._divergence(scored)
         lengths = scored.mask_NGT.sum(-1).float()
@@ -109,10 +113,10 @@ class OnPolicyTrainer(Trainer):
             "time/score": time.perf_counter() - drawn_at,
         }
         self._learning_since = time.perf_counter()
-        self._sums, self._updates = defaultdict(float), 0
+        self._sums = {}
         return selection
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(self, model, inputs: dict, return_outputs=False, num_items_in_batch=None):
         batch: Batch = inputs["batch"]
         shape = batch.ids_NKT.shape
         rows = (
@@ -143,7 +147,7 @@ class OnPolicyTrainer(Trainer):
                 f"(now {self.args.learning_rate}) or check the reward"
             )
         for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value.detach()
+            self._sums[name] = self._sums.get(name, 0) + value.detach()
         # The Trainer divides by the number of micro-batches; our losses already add up.
         return loss * self.current_gradient_accumulation_steps
 
@@ -156,7 +160,7 @@ class OnPolicyTrainer(Trainer):
         sums = {name: float(value) / self.updates_per_step for name, value in self._sums.items()}
         assert self.lr_scheduler is not None
         self.row |= sums | {
-            "lr": float(self.lr_scheduler.get_last_lr()[0]),
+            "lr": float(self.lr_scheduler.get_last_lr()[0]),  # pyright: ignore[reportAttributeAccessIssue]
             "time/learn": time.perf_counter() - self._learning_since,
         }
         num_completions = self.scored.scores_NG.numel()
@@ -205,7 +209,7 @@ class _StepBoundary(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         content = {"step": self.trainer.step, "beta": self.trainer.beta}
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         (folder / f"{STEP_FILE}.tmp").write_text(json.dumps(content))
         (folder / f"{STEP_FILE}.tmp").rename(folder / STEP_FILE)
 

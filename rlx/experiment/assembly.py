@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rlx.core.error import UserError
 from rlx.core.scorer import Scorer
-from rlx.core.world import Judge, Split
+from rlx.core.world import Judge, PreferenceModel, Split
 from rlx.engine.experience import Actors
 from rlx.engine.held_out import HeldOut
 from rlx.engine.prompts import EncodedPrompts, encode
@@ -35,15 +36,14 @@ def assemble(cell: Cell, paths: Mapping[str, Path]) -> Assembly:
     judge = cell.judge()
     scorer = _scorer(cell, members, judge, paths["reference set"])
     reference = with_critic(cell.reference.combine(policies, cell.model), "none")
-    actors = Actors(reference, scorer, cell.sampler, cell.compute.rows)
+    tokenizer = cell.model.tokenizer()
+    actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     start = with_critic(cell.model.policy(policies[0]).requires_grad_(False), "none")
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
     # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
     singles = [Single().combine([path]) for path in members] or [scorer]
-    return Assembly(
-        actors, HeldOut(prompts, actors, start, judge, cell.model.tokenizer(), singles), policies[0], counts
-    )
+    return Assembly(actors, HeldOut(prompts, actors, start, judge, singles), policies[0], counts)
 
 
 def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPrompts:
@@ -54,6 +54,13 @@ def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPromp
         log.warning("%d %s prompts are longer than world.max_prompt_tokens and are left out", encoded.left_out, split)
         counts[f"{split} prompts longer than world.max_prompt_tokens"] = encoded.left_out
     return encoded
+
+
+def _preference_model(cell: Cell) -> PreferenceModel | None:
+    model = cell.world.preference_model()
+    if model is None and cell.optimizer.wants_preferences:
+        raise UserError("optimizer.oracle=preference: this world has no preference model; use optimizer.oracle=reward")
+    return model
 
 
 def _scorer(cell: Cell, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:

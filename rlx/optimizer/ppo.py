@@ -80,6 +80,10 @@ class PPO:
     def wants_distributions(self) -> bool:
         return False
 
+    @property
+    def wants_preferences(self) -> bool:
+        return False
+
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """All G completions, with GAE from the critic's values; advantages are whitened over the whole rollout."""
         assert scored.values_NGT is not None, "PPO needs a critic"

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.world import Demonstration, Pair, Prompt, Split
+from rlx.core.world import Demonstration, Pair, PreferenceModel, Prompt, Split
 from rlx.world.lab_language import request
 from rlx.world.lab_language.generator import respond
 from rlx.world.lab_language.judge import LabJudge
@@ -76,6 +76,10 @@ class Lab:
 
     def judge(self) -> LabJudge:
         return LabJudge()
+
+    def preference_model(self) -> PreferenceModel | None:
+        """None: gold is the judge."""
+        return None
 
     def left_out(self) -> dict[str, int]:
         """Nothing is."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
-from rlx.core.world import Demonstration, Judge, Messages, Pair, Prompt, Split
+from rlx.core.world import Demonstration, Judge, Messages, Pair, PreferenceModel, Prompt, Split
 from rlx.world.bad_record import OnBadRecord
 from rlx.world.conversation import Preference
 from rlx.world.preference_data import Columns, PreferenceData, read_data
@@ -151,6 +151,10 @@ class Preferences:
 
     def judge(self) -> Judge | None:
         """None: gold is a reward model, trained on `gold_pairs` or given by `gold`."""
+        return None
+
+    def preference_model(self) -> PreferenceModel | None:
+        """None: pairs are given, and no oracle answers for new ones."""
         return None
 
     def left_out(self) -> dict[str, int]:

@@ -78,7 +78,7 @@ def trainer(
         max_grad_norm=1.0,
         lr_scheduler_type="linear",
     )
-    actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), rows=64)
+    actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), 64, tokenizer=None, preference_model=None)
     plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
 
     def keep(step, row, scored):

@@ -46,6 +46,8 @@ def scored(num=4, length=5, seed=0):
         scores_NG=torch.randn(num, 1, generator=g),
         member_scores_MNG=torch.zeros(1, num, 1),
         values_NGT=values,
+        preferences_NGG=None,
+        seed=0,
     )
 
 

@@ -1,0 +1,158 @@
+"""Best-of-n sampling: draw n completions, keep the one that the proxy likes best. No weights change.
+
+The curve over n is Coste et al.'s unbiased estimator (arXiv 2310.02743, appendix on best-of-n; Nakano et al. 2021,
+arXiv 2112.09332, appendix I): all n up to N from one pool of N completions a prompt.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlx.core.error import UserError
+from rlx.core.numbers import PositiveInt
+from rlx.core.policy_optimizer import Critic
+from rlx.core.regularizer import Regularizer
+from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
+
+JSON_KEYS = ("n", "proxy_score", "gold_score")
+
+
+def kl_bon(n: int) -> float:
+    """log n - (n - 1) / n nats: KL(best-of-n || policy) for scores without ties, otherwise an upper bound."""
+    return math.log(n) - (n - 1) / n
+
+
+def log_weights(num_samples: int, n: int) -> np.ndarray:
+    """log [ C(i-1, n-1) / C(N, n) ] for i = 1..N: the chance that the i-th worst of N is the best of n drawn from them
+    without replacement; -inf for i < n.
+
+    From the top, w_N = n / N and w_(i-1) / w_i = (i - n) / (i - 1): sums of small logarithms, where the binomials of
+    N = 12,600 overflow and their lgammas cancel. Raises ValueError for n > N.
+    """
+    if not 1 <= n <= num_samples:
+        raise ValueError(f"the best of n={n} cannot be estimated from N={num_samples} completions: 1 <= n <= N")
+    if n == 1:
+        return np.full(num_samples, -math.log(num_samples))
+    rank = np.arange(num_samples, 1, -1, dtype=np.float64)  # i = N..2
+    with np.errstate(divide="ignore"):
+        steps = np.log1p(-np.minimum((n - 1) / (rank - 1), 1.0))
+    return (math.log(n / num_samples) + np.concatenate([[0.0], np.cumsum(steps)]))[::-1]
+
+
+def ascending(scores_PN: np.ndarray) -> np.ndarray:
+    """Indices (P, N) of each prompt's completions from worst to best; of equals, the one drawn first ranks higher."""
+    if np.isnan(scores_PN).any():
+        raise ValueError("a score is not a number: there is no order")
+    last = scores_PN.shape[1] - 1
+    return last - np.argsort(scores_PN[:, ::-1], axis=1, kind="stable")
+
+
+def expected_best(scores_PN: np.ndarray, values_KPN: np.ndarray, ns: Sequence[int]) -> np.ndarray:
+    """E[value of the completion with the highest score among n], (K, len(ns), P) for K kinds of value.
+
+    R_n = sum_{i=n..N} C(i-1, n-1) / C(N, n) value(S_i), S_1..S_N ascending by score: unbiased for every n <= N. One
+    argsort permutes whole completions, so a value never parts from its score.
+    """
+    sorted_KPN = np.take_along_axis(values_KPN, ascending(scores_PN)[None], axis=2)
+    weights_SN = np.exp([log_weights(scores_PN.shape[1], n) for n in ns])
+    return np.einsum("kpn,sn->ksp", sorted_KPN, weights_SN)
+
+
+def winners(scores_PN: np.ndarray) -> np.ndarray:
+    """Index (P,) of each prompt's best completion; of equals, the one drawn first."""
+    return ascending(scores_PN)[:, -1]
+
+
+def sizes(num_samples: int) -> list[int]:
+    """1, 2, 4, ... and N itself."""
+    return [*(2**k for k in range((num_samples - 1).bit_length())), num_samples]
+
+
+def penalised(scores: Tensor, penalty: Tensor, beta: float) -> Tensor:
+    """What completions are chosen by: proxy - beta f'(r), r the completion's policy / reference. Any shape."""
+    return scores - beta * penalty
+
+
+def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """[{"n", "proxy_score", "gold_score"}, ...], the file of the ensemble paper's code (tlc4418/llm_optimization)."""
+    path.write_text(json.dumps([{key: row[key] for key in JSON_KEYS} for row in rows], indent=4) + "\n")
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Rows by ascending n. Raises UserError where the file is not such a list."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        found = [{"n": int(row["n"]), **{key: float(row[key]) for key in JSON_KEYS[1:]}} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as ex:
+        raise UserError(f"{path}: not a list of {{n, proxy_score, gold_score}} ({ex!r})") from ex
+    return sorted(found, key=lambda row: row["n"])
+
+
+@dataclass(frozen=True)
+class BoN:
+    """The regulariser enters the choice: the best is the one with the highest proxy - beta * penalty, where the penalty
+    is of the log-ratio of the policy that samples, SFT policy 0, to the reference. With reference=frozen the two are the
+    same, so the penalty is zero for every completion and beta and the regulariser change nothing; with reference=soup,
+    completions that the soup finds unlikely lose.
+
+    `distill`: a policy of its own is then trained on the winners over `num_distilled` training prompts.
+    """
+
+    num_samples: PositiveInt
+    distill: bool
+    num_distilled: PositiveInt
+
+    critic: ClassVar[Critic] = "none"
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 2:
+            raise UserError("optimizer.num_samples=1: the best of 1 is the policy itself; draw at least 2")
+
+    @property
+    def num_epochs(self) -> int:
+        """No passes: nothing is learnt from a rollout."""
+        return 0
+
+    @property
+    def num_minibatches(self) -> int:
+        return 1
+
+    @property
+    def wants_entropy(self) -> bool:
+        return False
+
+    @property
+    def wants_distributions(self) -> bool:
+        return False
+
+    @property
+    def wants_preferences(self) -> bool:
+        return False
+
+    def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
+        """Each prompt's best completion by the penalised proxy."""
+        shape = scored.scores_NG.shape
+        rows = (x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT))
+        penalty_NG = regularizer.penalty(*rows).sum(-1).view(shape)
+        chosen_NG = penalised(scored.scores_NG, penalty_NG, beta)
+        best_N = torch.from_numpy(winners(chosen_NG.cpu().double().numpy())).to(scored.ids_NGT.device)
+        row_N = torch.arange(shape[0], device=best_N.device)
+        metrics = {
+            "objective/scores": scored.scores_NG[row_N, best_N].mean().item(),
+            "objective/rlhf_reward": chosen_NG[row_N, best_N].mean().item(),
+        }
+        ids_N1T, mask_N1T = scored.ids_NGT[row_N, best_N, None], scored.mask_NGT[row_N, best_N, None]
+        return Selection(scored.prompt_ids_NP, scored.prompt_mask_NP, ids_N1T, mask_N1T, {}, metrics)
+
+    def loss(
+        self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Never called: there are no passes over a rollout."""
+        raise AssertionError("best-of-n learns nothing")

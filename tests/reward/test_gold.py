@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from rlx.core.error import UserError
+from rlx.core.world import Completion, Prompt
+from rlx.model.lab import Lab
+from rlx.reward.gold import Gold
+
+TOKENIZER = Lab(sft_learning_rate=1e-3, reward_learning_rate=1e-3, policy_learning_rate=1e-4).tokenizer()
+PROMPT = "tell me a short sad story about the ocean ."
+
+
+class CountsWords:
+    """One point a word, one more for an end, none for another prompt."""
+
+    def score(self, prompts, completions):
+        return [
+            len(c.text.split()) + c.ended if p.text.startswith("tell me") else -9.0
+            for p, c in zip(prompts, completions, strict=True)
+        ]
+
+    def factors(self, prompts, completions):
+        return [{} for _ in completions]
+
+
+def test_the_scorer_is_the_judge_on_texts_z_normalised_on_the_reference_set():
+    reference = [Completion("a wave", True), Completion("a wave sings softly .", True)]  # 3 and 6: mean 4.5, sd 1.5
+    scorer = Gold().of(CountsWords(), TOKENIZER, [Prompt("a", PROMPT)] * 2, reference)
+    prompt = torch.tensor([TOKENIZER(PROMPT)["input_ids"]])
+    ids = torch.tensor([[*TOKENIZER("a wave sings", add_special_tokens=False)["input_ids"], TOKENIZER.eos_token_id, 0]])
+    mask = torch.tensor([[True, True, True, True, False]])
+    scores = scorer.member_scores(prompt, torch.ones_like(prompt), ids, mask)
+    assert scores.shape == (1, 1) and scores.item() == pytest.approx((4 - 4.5) / 1.5)
+    cut = scorer.member_scores(prompt, torch.ones_like(prompt), ids[:, :3], mask[:, :3])
+    assert cut.item() == pytest.approx((3 - 4.5) / 1.5)  # it did not end
+
+
+def test_a_judge_without_an_opinion_is_refused():
+    with pytest.raises(UserError, match="one score"):
+        Gold().of(CountsWords(), TOKENIZER, [Prompt("a", PROMPT)] * 2, [Completion("a wave", True)] * 2)
