@@ -65,7 +65,7 @@ def test_weights_of_the_papers_pool_are_the_exact_binomials():
 
 
 def test_the_best_of_more_than_there_are_is_refused():
-    with pytest.raises(ValueError, match="n=9 .* N=8"):
+    with pytest.raises(ValueError, match=r"n=9 .* N=8"):
         log_weights(8, 9)
 
 
@@ -107,7 +107,7 @@ def test_the_reference_codes_file_is_read_and_written(tmp_path):
     write_curve(tmp_path / "bon.json", [row | {"more": 1} for row in rows])
     assert json.loads((tmp_path / "bon.json").read_text()) == rows == read_curve(tmp_path / "bon.json")
     (tmp_path / "other.json").write_text('{"n": 1}')
-    with pytest.raises(UserError, match="other.json: not a list of"):
+    with pytest.raises(UserError, match=r"other\.json: not a list of"):
         read_curve(tmp_path / "other.json")
 
 
