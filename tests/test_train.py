@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,11 +14,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlx.cli import main
 
-MINIATURE = (
+MINIATURE = shlex.split(
     "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 "
     "reward_model.num_epochs=1 reward_model.num_reference_completions=32 num_prompts=8 num_steps=4 "
     "evaluation.interval=2 evaluation.num_prompts=8 evaluation.final_num_prompts=16 checkpoint.interval=2 tracker=jsonl"
-).split()
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -128,3 +129,14 @@ def test_of_several_processes_that_want_the_same_one_builds(tmp_path):
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [p.wait(60) for p in processes] == [0, 0, 0]
     assert log.read_text() == "built\n"
+
+
+def test_a_manifest_keeps_the_seconds_of_its_own_building_without_those_of_its_parts(tmp_path, monkeypatch):
+    wait = 1.0
+    monkeypatch.setattr(Flour, "build", lambda self, directory, store, seed: time.sleep(wait))
+    monkeypatch.setattr(Bread, "build", lambda self, directory, store, seed: store.fetch(self.flour, seed) and None)
+    store = Store(tmp_path)
+    store.fetch(Bread(Flour(1)), 0)
+    flour, bread = store.seconds(Flour(1), 0), store.seconds(Bread(Flour(1)), 0)
+    assert flour is not None and bread is not None and flour >= wait > bread
+    assert store.seconds(Flour(2), 0) is None
