@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from rlx import report
 from rlx.command.runs import load_config
@@ -24,9 +24,10 @@ from rlx.engine.provenance import Provenance
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
 from rlx.experiment.assembly import Assembly, assemble, prompts_of
+from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
 from rlx.metric.battery import measure_all
-from rlx.model.actor_critic import with_critic
+from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.page.card import model_card
 
 log = logging.getLogger(__name__)
@@ -58,9 +59,8 @@ class Training:
             paths = self.members()
             with self.provenance.stage("combine"):
                 self.assembly: Assembly = assemble(self.cell, paths)
-                self.trainer = self.make_trainer()
-            self.learn()
-            summary = self.conclude()
+            self.provenance.counts |= self.assembly.counts
+            summary = self.optimise() if self.cell.optimizer.num_epochs else self.choose(paths)
             self.show(summary)
         except BaseException:
             self.save_provenance()
@@ -79,15 +79,32 @@ class Training:
         self.directory.write("members.json", records)
         return paths
 
+    def choose(self, paths: Mapping[str, Path]) -> dict[str, float]:
+        """Best-of-n: nothing is learnt from a rollout; completions are drawn once and chosen among."""
+        self.directory.keep_rows_until(-1)
+        with self.provenance.stage("best of n"):
+            policy, summary = BestOfN(self.cell, self.assembly, paths, self.directory, self.tracker).run()
+        return self.conclude(policy, summary)
+
+    def optimise(self) -> dict[str, float]:
+        """Learn from rollouts, then measure once more on all held-out prompts."""
+        with self.provenance.stage("combine"):
+            self.trainer = self.make_trainer()
+        self.learn()
+        with self.provenance.stage("final measurement"):
+            policy, num = self.trainer.policy, self.settings.evaluation.final_num_prompts
+            summary = measure_all(self.assembly.held_out.evaluate(policy, num))
+        return self.conclude(policy, summary)
+
     def make_trainer(self) -> OnPolicyTrainer:
         """Set a policy, with the critic that its optimiser wants, beside its reference and its proxy reward."""
-        cell, settings, counts = self.cell, self.settings, self.provenance.counts
-        prompts = prompts_of(cell, "train", counts)
-        counts |= self.assembly.counts
+        cell, settings = self.cell, self.settings
+        prompts = prompts_of(cell, "train", self.provenance.counts)
         plan = Plan(
             settings.num_steps, settings.num_prompts, self.num_micro, settings.checkpoint.interval, settings.seed
         )
         policy = with_critic(cell.model.policy(self.assembly.start), cell.optimizer.critic)
+        policy = with_adapters(policy, cell.model.lora("CAUSAL_LM"))
         return OnPolicyTrainer(
             policy,
             self.arguments(),
@@ -129,19 +146,12 @@ class Training:
         self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
         self.tracker.log(step, row, "heldout")
 
-    def conclude(self) -> dict[str, float]:
-        """Measure once more on all held-out prompts, and export the model."""
-        with self.provenance.stage("final measurement"):
-            evaluation = self.assembly.held_out.evaluate(
-                self.trainer.policy, self.settings.evaluation.final_num_prompts
-            )
-            summary = measure_all(evaluation)
+    def conclude(self, policy: PreTrainedModel, summary: dict[str, float]) -> dict[str, float]:
+        """Write the final measurement, and export the model."""
         self.directory.write("summary.json", summary)
         self.save_provenance()
         model_dir = self.directory.path / "model"
-        export_policy(
-            self.trainer.policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path))
-        )
+        export_policy(policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path)))
         return summary
 
     def show(self, summary: dict[str, float]) -> None:

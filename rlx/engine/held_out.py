@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
+from rlx.core.sampler import Sampler
 from rlx.core.scorer import Scorer
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt
@@ -41,9 +42,12 @@ class HeldOut:
         self.members = members
         self._start: StartSample | None = None
 
-    def evaluate(self, policy: PreTrainedModel, num: int) -> Evaluation:
-        """Draw one completion for each of the first `num` prompts and everything that the measurements read of it."""
-        prompts, drawn, completions = self._draw(policy, num)
+    def evaluate(self, policy: PreTrainedModel, num: int, sampler: Sampler | None = None) -> Evaluation:
+        """Draw one completion for each of the first `num` prompts and everything that the measurements read of it.
+
+        `sampler` draws in place of the actors' own: best-of-n has chosen its completions already.
+        """
+        prompts, drawn, completions = self._draw(policy, num, sampler or self.actors.sampler)
         scored, entropy_NGT = score(drawn, policy, self.actors, seed=0, with_preferences=False)
         rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
         start_logps_BT = said_by(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
@@ -68,14 +72,16 @@ class HeldOut:
 
     def _start_sample(self) -> StartSample:
         if self._start is None:
-            prompts, _, completions = self._draw(self.start, len(self.prompts.prompts))
+            prompts, _, completions = self._draw(self.start, len(self.prompts.prompts), self.actors.sampler)
             self._start = StartSample(completions, np.asarray(self.judge.score(prompts, completions)))
         return self._start
 
-    def _draw(self, policy: PreTrainedModel, num: int) -> tuple[Sequence[Prompt], Rollout, list[Completion]]:
+    def _draw(
+        self, policy: PreTrainedModel, num: int, sampler: Sampler
+    ) -> tuple[Sequence[Prompt], Rollout, list[Completion]]:
         prompts, ids_NP, mask_NP = self.prompts.batch(range(min(num, len(self.prompts.prompts))))
         seeds = [seed_of("held out", prompt.id) for prompt in prompts]
-        drawn = draw(policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
+        drawn = draw(policy, sampler, prompts, ids_NP, mask_NP, seeds)
         return prompts, drawn, [texts[0] for texts in completions_of(drawn, self.actors.tokenizer)]
 
 

@@ -15,9 +15,11 @@ from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
 from rlx.core.store import Recipe, Store
 from rlx.core.tracker import TrackerChoice
-from rlx.core.world import Judge, World
+from rlx.core.world import Judge, Split, World
+from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
 from rlx.supervised.gold import GoldModel, gold_judge
+from rlx.supervised.pool import Pool
 from rlx.supervised.reference_set import ReferenceSet
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFT, SFTPolicy
@@ -75,7 +77,26 @@ class Cell:
             named |= {"preference pairs": members[0].pairs, "score head": members[0].head}
         named["reference set"] = self.reference_set()
         named |= {f"reward model {member.index}": member for member in members}
-        return named | ({"gold reward model": gold} if gold else {})
+        named |= {"gold reward model": gold} if gold else {}
+        for pool in self.pools().values():
+            named |= pool.named()
+        return named
+
+    def pools(self) -> dict[Split, PoolRecipes]:
+        """What best-of-n chooses from, by split; none for an optimiser that draws as it learns."""
+        if self.optimizer.num_epochs:
+            return {}
+        bon: Any = self.optimizer
+        found: dict[Split, PoolRecipes] = {"heldout": self._pool("heldout", self.settings.evaluation.num_prompts)}
+        if bon.distill:
+            found["train"] = self._pool("train", bon.num_distilled)
+        return found
+
+    def _pool(self, split: Split, num_prompts: int) -> PoolRecipes:
+        num, seed = self.optimizer.num_samples, self.settings.seed
+        pool = Pool(self.policies()[0], self.sampler, split, num_prompts, num, seed)
+        members, policies = tuple(self.members()), tuple(self.policies())
+        return pool_recipes(pool, self.reward, members, self.reference, policies, self.compute.rows, self.reward_model)
 
     def _member(self, index: int) -> RewardMember:
         return RewardMember(self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,6 +20,8 @@ def ensemble_mean(scores_MB: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class EnsembleMean:
     num_members: PositiveInt
+
+    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
 
     def combine(self, member_paths: Sequence[Path]) -> Scorer:
         return load_ensemble(member_paths, self.num_members, ensemble_mean)

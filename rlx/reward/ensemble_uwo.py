@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -28,6 +28,8 @@ class EnsembleUWO:
     num_members: PositiveInt
     coefficient: NonNegative
     ddof: Literal[0, 1]
+
+    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
 
     def __post_init__(self) -> None:
         if self.num_members <= self.ddof:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ def single(scores_MB: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Single:
+    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
+
     @property
     def num_members(self) -> int:
         return 1

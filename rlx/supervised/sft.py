@@ -75,7 +75,7 @@ class SFTPolicy:
             tokenizer,
             [_row(tokenizer, demonstration) for demonstration in demonstrations],
             self.model.lora("CAUSAL_LM"),
-            self._training(seed),
+            self.training(seed),
             self.sft.snapshots,
             lambda i, model: save(directory / f"snapshot-{i}", model),
         )
@@ -83,7 +83,8 @@ class SFTPolicy:
         counts = {"demonstrations": len(demonstrations), "left_out": left_out}
         (directory / "sft.json").write_text(json.dumps(counts, indent=1))
 
-    def _training(self, seed: int) -> Training:
+    def training(self, seed: int) -> Training:
+        """The numbers of its fine-tuning."""
         sft = self.sft
         return Training(
             name=f"SFT policy {self.index}",

@@ -1,0 +1,180 @@
+"""The procedure of `optimizer=bon`: pool -> scores -> curve over n -> the winners, or a policy distilled from them."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from rlx.core.sampler import Drawn
+from rlx.core.seed import seed_of
+from rlx.core.tracker import Tracker
+from rlx.engine.held_out import sample_rows
+from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
+from rlx.experiment.assembly import Assembly
+from rlx.experiment.cell import Cell
+from rlx.experiment.pools import PoolRecipes, ScoredPool, scored_pool
+from rlx.metric.battery import measure_all
+from rlx.metric.interval import mean_interval
+from rlx.model.actor_critic import with_critic
+from rlx.optimizer.bon import expected_best, kl_bon, sizes, winners, write_curve
+from rlx.supervised.trl_trainers import fit_policy
+
+log = logging.getLogger(__name__)
+CURVE = "bon.json"
+# Of the policy that samples, not of best-of-n, whose probabilities nobody knows.
+NOT_KNOWN = ("objective/chi2", "objective/chi2_clip_fraction", "objective/entropy")
+
+
+def curve(pool: ScoredPool) -> list[dict[str, float]]:
+    """One row for each n: expected proxy and gold of the best of n over prompts, with 95 % bootstrap intervals over them.
+
+    Gains are over the mean of all N completions of a prompt (n = 1), in standard deviations over the prompts' first
+    completions, which are what every run of this data calls the start. `*_to_end` is what is still gained up to N; that
+    of gold is widened for its peak being picked from all n. KL is that of best-of-n to the policy that samples, which is
+    exact but for ties, plus the mean log-ratio of its completions to the reference.
+    """
+    ns = sizes(pool.gold_PN.shape[1])
+    values = [pool.proxy_PN, pool.gold_PN, pool.log_ratio_PN, pool.chosen_by_PN, pool.proxy_PN**2, pool.gold_PN**2]
+    best = expected_best(pool.chosen_by_PN, np.stack(values), ns)
+    proxy_SP, gold_SP, ratio_SP, chosen_by_SP, proxy2_SP, gold2_SP = best
+    rows: list[dict[str, float]] = []
+    for s, n in enumerate(ns):
+        kl_start = kl_bon(n)
+        kl = kl_start + float(ratio_SP[s].mean())
+        rows.append(
+            {
+                "bon/n": n,
+                "evaluation/num_prompts": float(len(pool.gold_PN)),
+                "proxy/score": float(proxy_SP[s].mean()),
+                "gold/score": float(gold_SP[s].mean()),
+                "proxy/score_std": _spread(proxy_SP[s], proxy2_SP[s]),
+                "gold/std": _spread(gold_SP[s], gold2_SP[s]),
+                "objective/rlhf_reward": float(chosen_by_SP[s].mean()),
+                "objective/kl": kl,
+                "objective/sqrt_kl": math.sqrt(max(kl, 0.0)),
+                "objective/kl_start": kl_start,
+                "objective/sqrt_kl_start": math.sqrt(kl_start),
+            }
+        )
+        for name, values_SP, first_P, confidence in (
+            ("proxy", proxy_SP, pool.proxy_PN[:, 0], 0.95),
+            ("gold", gold_SP, pool.gold_PN[:, 0], 1 - 0.05 / (len(ns) - 1)),
+        ):
+            if len(first_P) > 1 and np.ptp(first_P) > 0:
+                unit = np.std(first_P, ddof=1)
+                rows[-1] |= _interval(f"{name}/score_sd_units", (values_SP[s] - values_SP[0]) / unit, 0.95)
+                rows[-1] |= _interval(f"{name}/to_end_sd_units", (values_SP[-1] - values_SP[s]) / unit, confidence)
+    return rows
+
+
+def _spread(mean_P: np.ndarray, mean_of_squares_P: np.ndarray) -> float:
+    """Standard deviation of the best of n, over prompts and draws."""
+    return math.sqrt(max(float(mean_of_squares_P.mean() - mean_P.mean() ** 2), 0.0))
+
+
+def _interval(name: str, values_P: np.ndarray, confidence: float) -> dict[str, float]:
+    low, high = mean_interval(values_P, confidence)
+    return {name: float(values_P.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+@dataclass
+class Given:
+    """A sampler whose completions are there already, one for each of the first prompts."""
+
+    rows: Sequence[Tensor]
+    ended: Sequence[bool]
+    pad_id: int
+    temperature: float
+    max_new_tokens: int
+
+    def draw(self, policy: Any, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
+        """The given ones, whatever the seeds."""
+        assert len(seeds) == len(self.rows)
+        mask_BT = torch.arange(self.max_new_tokens) < torch.tensor([len(row) for row in self.rows])[:, None]
+        ids_BT = torch.full(mask_BT.shape, self.pad_id)
+        ids_BT[mask_BT] = torch.cat(list(self.rows))
+        device = prompt_ids_BP.device
+        return Drawn(ids_BT.to(device), mask_BT.to(device), torch.tensor(self.ended, device=device))
+
+
+class BestOfN:
+    """Writes the rows of a run; `paths` are those of cell.recipes()."""
+
+    def __init__(
+        self, cell: Cell, assembly: Assembly, paths: Mapping[str, Path], directory: RunDirectory, tracker: Tracker
+    ) -> None:
+        self.cell, self.assembly, self.paths, self.directory, self.tracker = cell, assembly, paths, directory, tracker
+
+    def run(self) -> tuple[PreTrainedModel, dict[str, float]]:
+        """The policy to export and the final measurement. The start policy and the best of N are measured on the same
+        held-out prompts; where a policy is distilled, it is that one which is measured and exported."""
+        held_out, settings = self.assembly.held_out, self.cell.settings.evaluation
+        recipes = self.cell.pools()
+        pool = self._scored(recipes["heldout"])
+        num_samples, num_prompts = recipes["heldout"].pool.num_samples, len(pool.gold_PN)
+        rows = curve(pool)
+        for row in rows:
+            self.directory.append(METRICS, [{"step": int(row["bon/n"]), "split": "bon", **row}])
+            self.tracker.log(int(row["bon/n"]), row, "bon")
+        named = {"bon/n": "n", "proxy/score": "proxy_score", "gold/score": "gold_score"}
+        write_curve(self.directory.path / CURVE, [{new: row[old] for old, new in named.items()} for row in rows])
+        self._measured(0, held_out.evaluate(held_out.start, num_prompts))
+        if "train" in recipes:
+            policy = with_critic(self.distilled(recipes["train"]), "none")
+            self._measured(num_samples, held_out.evaluate(policy, num_prompts))
+            return policy, measure_all(held_out.evaluate(policy, settings.final_num_prompts))
+        chosen = held_out.evaluate(held_out.start, num_prompts, self._winners(pool))
+        known = {name: value for name, value in rows[-1].items() if name.startswith(("objective/kl", "objective/sqrt"))}
+        known |= {name: value for name, value in rows[-1].items() if name.startswith("gold/score_sd_units")}
+        return held_out.start, self._measured(num_samples, chosen, known, NOT_KNOWN)
+
+    def _measured(
+        self, step: int, evaluation: Any, known: dict[str, float] | None = None, without: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """A held-out row, in which what is `known` of best-of-n stands for what the sampling policy's numbers say."""
+        row = measure_all(evaluation) | (known or {})
+        row = {name: value for name, value in row.items() if name not in without}
+        num = self.cell.settings.evaluation.num_samples
+        self.directory.append(SAMPLES, sample_rows(step, evaluation, num))
+        self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
+        self.tracker.log(step, row, "heldout")
+        return row
+
+    def _scored(self, recipes: PoolRecipes) -> ScoredPool:
+        scorer, seed = self.assembly.actors.scorer, self.cell.settings.data_seed
+        return scored_pool(recipes, self.paths, scorer, self.cell.regularizer, seed)
+
+    def _winners(self, pool: ScoredPool) -> Given:
+        best_P, sampler = winners(pool.chosen_by_PN), self.cell.sampler
+        rows, num = pool.drawn.rows(), pool.gold_PN.shape[1]
+        places = [p * num + int(k) for p, k in enumerate(best_P)]
+        ended = [bool(pool.drawn.ended_B[i]) for i in places]
+        pad_id = self.assembly.held_out.prompts.pad_id
+        return Given([rows[i] for i in places], ended, pad_id, sampler.temperature, sampler.max_new_tokens)
+
+    def distilled(self, recipes: PoolRecipes) -> PreTrainedModel:
+        """SFT policy 0 fine-tuned on each training prompt's winner, ids as they were drawn, with the numbers of `sft`."""
+        cell, settings = self.cell, self.cell.settings
+        best = self._winners(self._scored(recipes))
+        prompts = recipes.pool.encoded(settings.data_seed)
+        if cut := best.ended.count(False):
+            log.warning("distillation: %d of %d winners were cut off at the length limit", cut, len(best.rows))
+        rows = [
+            {"input_ids": [*ids, *row.tolist()], "completion_mask": [0] * len(ids) + [1] * len(row)}
+            for ids, row in zip(prompts.ids, best.rows, strict=True)
+        ]
+        training = replace(
+            recipes.pool.policy.training(settings.data_seed),
+            name="distilled policy",
+            learning_rate_key="sft.learning_rate",
+            seed=seed_of("distilled policy", settings.seed),
+        )
+        model = cell.model.policy(self.assembly.start)
+        return fit_policy(model, cell.model.tokenizer(), rows, cell.model.lora("CAUSAL_LM"), training)

@@ -1,0 +1,111 @@
+"""The artefacts that best-of-n chooses from, named, and what the cell's choices make of their numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlx.core.regularizer import Regularizer
+from rlx.core.scorer import Scorer
+from rlx.core.store import Recipe
+from rlx.optimizer.bon import penalised
+from rlx.reference.frozen import Frozen
+from rlx.reward.single import Single
+from rlx.supervised.pool import (
+    DrawnPool,
+    Pool,
+    PoolGold,
+    PoolLogps,
+    PoolScores,
+    batches,
+    read_numbers,
+    read_pool,
+)
+from rlx.supervised.reward_model import RewardMember, RewardModel
+from rlx.supervised.sft import SFTPolicy
+
+
+@dataclass(frozen=True)
+class PoolRecipes:
+    """A pool and what is said of it, each an artefact by itself. `logps`: under the policy that drew and under the
+    reference; none where they are the same."""
+
+    pool: Pool
+    gold: PoolGold
+    scores: tuple[PoolScores, ...]
+    logps: tuple[PoolLogps, ...]
+
+    def named(self) -> dict[str, Recipe]:
+        """In the order in which they are built."""
+        split = "held-out" if self.pool.split == "heldout" else "training"
+        named: dict[str, Recipe] = {f"{split} pool": self.pool, f"{split} pool, gold": self.gold}
+        for scores in self.scores:
+            whose = f"reward model {scores.members[0].index}" if len(scores.members) == 1 else "averaged reward model"
+            named[f"{split} pool, {whose}"] = scores
+        whose = ("policy", "reference")
+        return named | {
+            f"{split} pool, log-probabilities of the {w}": x for w, x in zip(whose, self.logps, strict=False)
+        }
+
+
+def pool_recipes(
+    pool: Pool,
+    reward: Any,
+    members: tuple[RewardMember, ...],
+    reference: Any,
+    policies: tuple[SFTPolicy, ...],
+    rows: int,
+    numbers: RewardModel,
+) -> PoolRecipes:
+    """The recipes for a choice of reward and reference. Members that a reward scores one by one are scored one by one,
+    so that the next reward finds them. `numbers` are those of a gold model, should one have to be trained."""
+    world = pool.policy.world
+    checkpoint = getattr(world, "gold", None)
+    gold = PoolGold(pool, checkpoint, None if checkpoint or world.judge() is not None else numbers)
+    if getattr(reward, "keeps_members", False):
+        scores = tuple(PoolScores(pool, Single(), (member,)) for member in members)
+    else:
+        scores = (PoolScores(pool, reward, members),) if members else ()
+    logps: tuple[PoolLogps, ...] = ()
+    if not isinstance(reference, Frozen):
+        logps = (PoolLogps(pool, Frozen(), policies[:1], rows), PoolLogps(pool, reference, policies, rows))
+    return PoolRecipes(pool, gold, scores, logps)
+
+
+@dataclass(frozen=True)
+class ScoredPool:
+    """P prompts, N completions each. `chosen_by`: the proxy less beta times the penalty; `log_ratio`: log of the policy
+    that drew over the reference, in nats a completion."""
+
+    drawn: DrawnPool
+    proxy_PN: np.ndarray
+    chosen_by_PN: np.ndarray
+    gold_PN: np.ndarray
+    log_ratio_PN: np.ndarray
+
+
+def scored_pool(
+    recipes: PoolRecipes, paths: Mapping[str, Path], scorer: Scorer, regularizer: Regularizer, seed: int
+) -> ScoredPool:
+    """Read the artefacts at `paths` (by the names of `recipes`) and aggregate. The penalty's batch, which the slope of
+    sqrt(chi2) depends on, is the whole pool. A reward without members scores now."""
+    at = {id(recipe): paths[name] for name, recipe in recipes.named().items()}
+    drawn = read_pool(at[id(recipes.pool)])
+    if recipes.scores:
+        members_MB = torch.cat([read_numbers(at[id(scores)], "scores") for scores in recipes.scores])
+    else:
+        found = list(batches(recipes.pool.encoded(seed), drawn))
+        order = torch.cat([places for places, _ in found]).argsort()
+        members_MB = torch.cat([scorer.member_scores(*batch).double() for _, batch in found], 1)[:, order]
+    proxy_B = scorer.aggregate(members_MB).double()
+    logps = [read_numbers(at[id(recipe)], "logps") for recipe in recipes.logps] or [torch.zeros_like(proxy_B)] * 2
+    # Divergences are of whole completions: one is as good as a single token of the same log-ratio.
+    mask_B1 = torch.ones(len(proxy_B), 1, dtype=torch.bool)
+    penalty_B = regularizer.penalty(logps[0][:, None], logps[1][:, None], mask_B1).sum(-1)
+    chosen_by_B = penalised(proxy_B, penalty_B, regularizer.beta)
+    gold_B = read_numbers(at[id(recipes.gold)], "gold")
+    shape = (-1, recipes.pool.num_samples)
+    return ScoredPool(drawn, *(x.view(shape).numpy() for x in (proxy_B, chosen_by_B, gold_B, logps[0] - logps[1])))

@@ -1,0 +1,221 @@
+"""Pools for best-of-n: many completions a prompt of SFT policy 0, drawn once; what rewards, references and gold say of
+them is kept beside, each by itself, so that another reward costs its own scores and nothing else."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rlx.core.error import UserError
+from rlx.core.progress import stage
+from rlx.core.sampler import Sampler
+from rlx.core.seed import seed_of
+from rlx.core.store import Store
+from rlx.core.world import Completion, Prompt, Split
+from rlx.engine.forward import said_by
+from rlx.engine.prompts import EncodedPrompts, encode
+from rlx.model.actor_critic import with_critic
+from rlx.model.tokens import decode_completion
+from rlx.supervised.gold import gold_judge
+from rlx.supervised.pairs import prompt_of
+from rlx.supervised.reward_model import RewardMember, RewardModel
+from rlx.supervised.sft import SFTPolicy
+
+COMPLETIONS_AT_A_TIME = 2048
+
+
+@dataclass(frozen=True)
+class Pool:
+    """completions.jsonl {"prompt_id", "prompt", "completion", "ended"}, prompt by prompt, and pool.safetensors: the ids of
+    all completions end to end, their lengths and whether they ended.
+
+    A completion follows from its own seed: a pool of fewer completions is the beginning of a larger one. The first of
+    each prompt is what every run's start policy writes at its held-out measurements.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    policy: SFTPolicy
+    sampler: Sampler
+    split: Split
+    num_prompts: int  # the first of the split that are short enough
+    num_samples: int
+    seed: int  # the run's: drawing is what its rollouts would be
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        model = self.policy.model
+        tokenizer = model.tokenizer()
+        policy = _on_device(model.policy(store.fetch(self.policy, seed)).eval())
+        prompts = self.encoded(seed)
+        ids, lengths, ended = [], [], []
+        with stage(f"pool of {self.split} completions", len(prompts.prompts) * self.num_samples) as bar:
+            for start in range(0, len(prompts.prompts), max(1, COMPLETIONS_AT_A_TIME // self.num_samples)):
+                place = range(start, len(prompts.prompts))[: max(1, COMPLETIONS_AT_A_TIME // self.num_samples)]
+                own, ids_NP, mask_NP = prompts.batch(place)
+                seeds = [self._seed_of(prompt, k) for prompt in own for k in range(self.num_samples)]
+                ids_BP, mask_BP = (
+                    x.repeat_interleave(self.num_samples, 0).to(policy.device) for x in (ids_NP, mask_NP)
+                )
+                drawn = self.sampler.draw(policy, ids_BP, mask_BP, seeds)
+                ids += [row[mask].cpu() for row, mask in zip(drawn.ids_BT, drawn.mask_BT, strict=True)]
+                lengths.append(drawn.mask_BT.sum(-1).cpu())
+                ended.append(drawn.ended_B.cpu())
+                bar.advance(len(seeds))
+        tensors = {"ids": torch.cat(ids).int(), "lengths": torch.cat(lengths).int(), "ended": torch.cat(ended)}
+        save_file(tensors, directory / "pool.safetensors")
+        with (directory / "completions.jsonl").open("w", encoding="utf-8") as file:
+            for i, (row, closed) in enumerate(zip(ids, tensors["ended"].tolist(), strict=True)):
+                prompt = prompts.prompts[i // self.num_samples]
+                text = decode_completion(tokenizer, row.tolist())
+                line = {"prompt_id": prompt.id, "prompt": prompt.text, "completion": text, "ended": closed}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def encoded(self, seed: int) -> EncodedPrompts:
+        """The prompts in token ids, as a held-out measurement has them."""
+        world, tokenizer = self.policy.world, self.policy.model.tokenizer()
+        found = encode(tokenizer, world.prompts(self.split, seed), world.max_prompt_tokens)
+        return EncodedPrompts(
+            found.prompts[: self.num_prompts], found.ids[: self.num_prompts], found.pad_id, found.left_out
+        )
+
+    def _seed_of(self, prompt: Prompt, k: int) -> int:
+        if k == 0 and self.split == "heldout":
+            return seed_of("held out", prompt.id)
+        return seed_of("pool", self.seed, self.split, prompt.id, k)
+
+
+@dataclass(frozen=True)
+class PoolScores:
+    """scores.safetensors: "scores" (M, B), z-normalised, of the B completions by the scorer that `reward` makes of
+    `members`: for an ensemble one artefact a member (reward=Single), for WARM one of the averaged model."""
+
+    VERSION: ClassVar[int] = 1
+
+    pool: Pool
+    reward: Any
+    members: tuple[RewardMember, ...]
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        scorer = self.reward.combine([store.fetch(member, seed) for member in self.members])
+        drawn = read_pool(store.fetch(self.pool, seed))
+        name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
+        parts, order = [], []
+        with stage(name, len(drawn.lengths_B)) as bar:
+            for rows, batch in batches(self.pool.encoded(seed), drawn):
+                parts.append(scorer.member_scores(*batch).double().cpu())
+                order.append(rows)
+                bar.advance(len(rows))
+        scores_MB = torch.cat(parts, 1)[:, torch.cat(order).argsort()]
+        if not scores_MB.isfinite().all():
+            raise UserError(f"{name}: a score is not a number; its weights are damaged or overflow in this dtype")
+        save_file({"scores": scores_MB.contiguous()}, directory / "scores.safetensors")
+
+
+@dataclass(frozen=True)
+class PoolLogps:
+    """logps.safetensors: "logps" (B,), nats of each whole completion under the policy that `reference` makes of
+    `policies`, at the temperature that it was drawn with."""
+
+    VERSION: ClassVar[int] = 1
+
+    pool: Pool
+    reference: Any
+    policies: tuple[SFTPolicy, ...]
+    rows: int  # in one forward pass
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        paths = [store.fetch(policy, seed) for policy in self.policies]
+        model = _on_device(with_critic(self.reference.combine(paths, self.pool.policy.model), "none"))
+        drawn = read_pool(store.fetch(self.pool, seed))
+        logps_B = torch.zeros(len(drawn.lengths_B), dtype=torch.float64)
+        with stage("log-probabilities of the pool", len(logps_B)) as bar:
+            for rows, batch in batches(self.pool.encoded(seed), drawn):
+                prompt_ids, prompt_mask, ids, mask = (x.to(model.device) for x in batch)
+                said = said_by(model, prompt_ids, prompt_mask, ids, mask, self.pool.sampler.temperature, self.rows)
+                logps_B[rows] = said.logps_BT.double().sum(-1).cpu()
+                bar.advance(len(rows))
+        save_file({"logps": logps_B}, directory / "logps.safetensors")
+
+
+@dataclass(frozen=True)
+class PoolGold:
+    """gold.safetensors: "gold" (B,), the gold judge's score of each completion, in its own unit."""
+
+    VERSION: ClassVar[int] = 1
+
+    pool: Pool
+    checkpoint: str | None  # of a given gold model
+    reward_model: RewardModel | None  # the numbers of a gold model that is trained; None where the world judges
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        policy = self.pool.policy
+        numbers: Any = self.reward_model  # only read where a gold model is trained
+        judge = gold_judge(policy.world, policy.model, policy.sft, numbers, store, seed)
+        prompts, completions = read_completions(store.fetch(self.pool, seed))
+        scores: list[float] = []
+        with stage("gold scores of the pool", len(completions)) as bar:
+            for start in range(0, len(completions), COMPLETIONS_AT_A_TIME):
+                part = slice(start, start + COMPLETIONS_AT_A_TIME)
+                scores += judge.score(prompts[part], completions[part])
+                bar.advance(len(completions[part]))
+        save_file({"gold": torch.tensor(scores, dtype=torch.float64)}, directory / "gold.safetensors")
+
+
+@dataclass(frozen=True)
+class DrawnPool:
+    """B completions: ids end to end, lengths with the end of sequence, whether they ended. Prompt by prompt."""
+
+    ids: Tensor
+    lengths_B: Tensor
+    ended_B: Tensor
+
+    def rows(self) -> Sequence[Tensor]:
+        """Ids of each completion."""
+        return self.ids.split(self.lengths_B.tolist())
+
+
+def read_pool(directory: Path) -> DrawnPool:
+    """What `Pool` drew."""
+    tensors = load_file(directory / "pool.safetensors")
+    return DrawnPool(tensors["ids"].long(), tensors["lengths"].long(), tensors["ended"])
+
+
+def read_completions(directory: Path) -> tuple[list[Prompt], list[Completion]]:
+    """The texts of a pool, each with its prompt."""
+    with (directory / "completions.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [
+        Completion(r["completion"], r["ended"]) for r in rows
+    ]
+
+
+def read_numbers(directory: Path, name: str) -> Tensor:
+    """The tensor `name` of an artefact <name>.safetensors about a pool."""
+    return load_file(directory / f"{name}.safetensors")[name]
+
+
+def batches(
+    prompts: EncodedPrompts, drawn: DrawnPool
+) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]]:
+    """(places in the pool, prompt ids and mask (b, P), completion ids and mask (b, T)) of completions of like length of
+    prompt and completion together, so that little is padded."""
+    num = len(drawn.lengths_B) // len(prompts.prompts)
+    prompt_lengths_N = torch.tensor([len(ids) for ids in prompts.ids])
+    order = (drawn.lengths_B + prompt_lengths_N.repeat_interleave(num)).argsort(stable=True)
+    rows = drawn.rows()
+    for places in order.split(COMPLETIONS_AT_A_TIME):
+        _, ids_BP, mask_BP = prompts.batch((places // num).tolist())
+        width = int(drawn.lengths_B[places].max())
+        ids_BT = torch.full((len(places), width), prompts.pad_id)
+        mask_BT = torch.arange(width) < drawn.lengths_B[places, None]
+        ids_BT[mask_BT] = torch.cat([rows[i] for i in places.tolist()])
+        yield places, (ids_BP, mask_BP, ids_BT, mask_BT)
+
+
+def _on_device(model: Any) -> Any:
+    return model.cuda() if torch.cuda.is_available() else model
