@@ -5,8 +5,10 @@ working); scoring happens inside `forward` because DDP, ZeRO and FSDP only see w
 """
 
 import copy
+import dataclasses
 
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -85,6 +87,15 @@ def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:
     if critic == "separate":
         model.critic = copy.deepcopy(model.base_model)
     return model
+
+
+def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None) -> PreTrainedModel:
+    """`policy` with adapters to train in place of its weights, and its critic's head whole; itself where `lora` is None."""
+    if lora is None:
+        return policy
+    critic = [name for name in ("value_head", "critic") if hasattr(policy, name)]
+    config = dataclasses.replace(lora, modules_to_save=critic or None, exclude_modules=critic or None)
+    return get_peft_model(policy, config)  # pyright: ignore[reportReturnType]
 
 
 def without_critic(state: dict[str, Tensor]) -> dict[str, Tensor]:

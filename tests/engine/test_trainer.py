@@ -4,14 +4,16 @@ import json
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from peft import LoraConfig
+from transformers import LlamaForCausalLM, TrainingArguments
 
 from rlx.core.error import UserError
 from rlx.core.world import Prompt
 from rlx.engine.experience import Actors
+from rlx.engine.export import export_policy
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
-from rlx.model.actor_critic import with_critic
+from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.optimizer.ppo import PPO
 from rlx.regularizer.chi2 import Chi2
 from rlx.regularizer.kl import KL
@@ -38,7 +40,17 @@ class CountsFives:
 
 
 def trainer(
-    model, folder, rows, steps=4, regularizer="kl", interval=2, critic="shared", micro=1, broken=False, lr=5e-3
+    model,
+    folder,
+    rows,
+    steps=4,
+    regularizer="kl",
+    interval=2,
+    critic="shared",
+    micro=1,
+    broken=False,
+    lr=5e-3,
+    lora=None,
 ):
     ppo = PPO(
         num_samples=2,
@@ -85,7 +97,14 @@ def trainer(
         rows.append((step, {k: v for k, v in row.items() if not k.startswith("time/")}))
 
     return OnPolicyTrainer(
-        with_critic(model, critic), args, ppo, REGULARIZERS[regularizer], actors, prompts, plan, keep
+        with_adapters(with_critic(model, critic), lora),
+        args,
+        ppo,
+        REGULARIZERS[regularizer],
+        actors,
+        prompts,
+        plan,
+        keep,
     )
 
 
@@ -155,6 +174,37 @@ def test_a_score_that_is_not_a_number_ends_the_run_with_the_prompt_named(tiny_ll
 def test_a_loss_that_is_not_a_number_ends_the_run_with_the_learning_rate_named(tiny_llama, tmp_path):
     with pytest.raises(UserError, match=r"the loss became .* at step \d; lower torch_optimizer.learning_rate"):
         trainer(tiny_llama, tmp_path, [], lr=1e18).train()
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate"])
+def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_model(tiny_llama, tmp_path, critic):
+    start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
+    lora = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
+    rows = []
+    learner = trainer(
+        tiny_llama, tmp_path / "checkpoints", rows, steps=15, interval=5, critic=critic, lr=2e-2, lora=lora
+    )
+    learner.train()
+    # The frozen output embedding of a random model keeps every logit below .64: a share above .12 is out of reach.
+    assert rows[-1][1]["objective/scores"] > rows[0][1]["objective/scores"] + 0.02
+    assert latest_checkpoint(tmp_path / "checkpoints")[1] == 10
+    kept = {k: v for k, v in learner.policy.state_dict().items() if k.endswith("q_proj.base_layer.weight")}
+    assert kept and all(
+        torch.equal(v, start[k.removeprefix("base_model.model.").replace("base_layer.", "")])
+        for k, v in kept.items()
+        if "critic" not in k
+    )
+    ids = torch.tensor([[3, 4, 5]])
+    before = learner.policy.eval()(input_ids=ids).logits
+    export_policy(learner.policy, _NoTokenizer(), tmp_path / "model", "card")
+    plain, info = LlamaForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    torch.testing.assert_close(plain(ids).logits, before, atol=1e-4, rtol=1e-4)
+
+
+class _NoTokenizer:
+    def save_pretrained(self, path):
+        """The random policy has none."""
 
 
 def test_prompts_of_a_pass_come_once_each_and_every_pass_in_another_order():
