@@ -17,7 +17,7 @@ COMPOSED = {
 }
 PLAIN = {
     "evaluate": "measure a finished run again on held-out prompts",
-    "report": "write a run's report.html again",
+    "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready? what is missing, and what to do about it",
 }
 
@@ -81,16 +81,33 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"))
+    if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
+        return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
     cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
     if verb == "train" and len(cells) > 1:
-        return training.sweep(cells)
+        from rlx.command.sweep import sweep
+
+        return sweep(cells)
     if verb == "train":
         return training.train_one(cells[0], lambda: _run_of("train"))
-    configs = [checked(cell.config) for cell in cells]
-    run = _run_of(verb)
-    return max(run(config) for config in configs)
+    if len(cells) == 1:
+        config = checked(cells[0].config)
+        return _run_of(verb)(config)
+    return _several(verb, cells)
+
+
+def _several(verb: str, cells: list[Any]) -> int:
+    """`rlx prepare -m` and `rlx plan -m`: the cells of a sweep together."""
+    from rlx.command.check import checked_sweep
+    from rlx.command.sweep import parallel, rows_of
+
+    settings, rows = checked_sweep(cells[0].sweep), rows_of(cells)
+    module = importlib.import_module(f"rlx.{verb}")
+    if verb == "prepare":
+        return module.run_all({row.run_dir.name: row.config for row in rows})
+    return module.run_all(rows, parallel(settings.num_parallel, [row.config for row in rows]))
 
 
 def _resolved(arguments: list[str]) -> Path | None:
@@ -103,29 +120,38 @@ def _resolved(arguments: list[str]) -> Path | None:
     return path.absolute() if path.suffix == ".yaml" else None
 
 
+def _sweep_dir(arguments: list[str]) -> Path | None:
+    """The directory that `rlx prepare SWEEP` names (what a sweep starts before its cells), or None."""
+    from rlx.core.sweep_record import is_sweep
+
+    return Path(arguments[0]).absolute() if len(arguments) == 1 and is_sweep(Path(arguments[0])) else None
+
+
 def _plain(verb: str, arguments: list[str]) -> int:
     parser = _Parser(prog=f"rlx {verb}", description=f"{PLAIN[verb][0].upper()}{PLAIN[verb][1:]}.", allow_abbrev=False)
     if verb == "doctor":
         parser.parse_args(arguments)
         return _run_of("doctor")()
-    parser.add_argument("run", metavar="RUN", help="a run directory, or its name in $RLX_RUNS (else runs/)")
+    what = "a run directory or a sweep's" if verb == "report" else "a run directory"
+    parser.add_argument("run", metavar="RUN", help=f"{what}, or its name in $RLX_RUNS (else runs/)")
     if verb == "evaluate":
         parser.add_argument(
             "--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)"
         )
     options = vars(parser.parse_args(arguments))
-    run_dir = _existing_run(options.pop("run"))
+    run_dir = _existing_run(options.pop("run"), sweeps=verb == "report")
     if options.get("num_prompts") is not None and options["num_prompts"] < 1:
         raise UserError(f"--num-prompts {options['num_prompts']}: must be at least 1")
     return _run_of(verb)(run_dir, **options)
 
 
-def _existing_run(word: str) -> Path:
+def _existing_run(word: str, sweeps: bool) -> Path:
     from rlx.command.wording import nearest
+    from rlx.core.sweep_record import is_sweep
 
     runs = Path(os.environ.get("RLX_RUNS", "runs"))
     for path in (Path(word), runs / word):
-        if (path / "config.yaml").is_file():
+        if (path / "config.yaml").is_file() or (sweeps and is_sweep(path)):
             return path.absolute()
     if Path(word).is_dir():
         raise UserError(f"{word} is not a run directory: it has no config.yaml")

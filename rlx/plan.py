@@ -1,19 +1,21 @@
 """`rlx plan`: what a train would build and run, and what it would cost, before anything is started."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rlx.command.runs import run_dir_of, shown, state_of
-from rlx.core.error import UserError
+from rlx.command.sweep_index import Row, SweepDirectory
 from rlx.core.store import Store
 from rlx.estimate import duration
-from rlx.estimate.size import ModelSize, size_of, training_bytes
+from rlx.estimate.size import ModelSize, disk_bytes, held_bytes, known_size
+from rlx.estimate.sweep import SweepPlan, whole_sweep
 
 
 def run(config: dict[str, Any]) -> int:
@@ -27,11 +29,67 @@ def run(config: dict[str, Any]) -> int:
         f"\n{shown(run_dir)}\n  {says.get(state.state, f'{state.state}, would go on')}  {state.reason}\n", markup=False
     )
     missing = _artefacts(console, config)
-    size = _size(config["model"])
+    size = known_size(config["model"])
     _work(console, config)
     _time(console, config, size, missing)
     _room(console, config, size)
     return 0
+
+
+def run_all(rows: Sequence[Row], at_once: int) -> int:
+    """Print the plan of a sweep's checked cells: what each is and lacks, what they share, and the sums."""
+    console = Console(soft_wrap=False, highlight=False)
+    console.width = max(console.width, 100)
+    sweep = SweepDirectory(rows)
+    done = sum(row.done for row in rows)
+    console.print(
+        f"\n{shown(sweep.path)}\n  {len(rows)} cells, {done} of them done; {at_once} at a time (sweep.num_parallel)\n",
+        markup=False,
+    )
+    plan = whole_sweep([row.config for row in rows], [row.done for row in rows])
+    table = _table(console, "cells", "cell", "state", "lacks", "time" if plan.source else "time (unknown)")
+    for row, missing, seconds in zip(rows, plan.missing, plan.seconds, strict=True):
+        own = " ".join(f"{key}={value}" for key, value in [*row.axes.items(), ("seed", row.config["seed"])])
+        lacks = f"{len(missing)} artefacts" if missing else "nothing"
+        minutes = "" if seconds is None or row.done else _minutes(seconds)
+        table.add_row(escape(own), row.state.state, "" if row.done else lacks, minutes)
+    console.print(table)
+    table = _table(console, f"artefacts in {rows[0].config['cache_dir']}", "artefact", "state", "for cells", "where")
+    for one in plan.artefacts:
+        state = "[green]there[/]" if one.there else "[yellow]to build[/]"
+        table.add_row(one.name, state, str(one.cells), one.address)
+    console.print(table)
+    _sums(console, rows, plan, at_once)
+    return 0
+
+
+def _sums(console: Console, rows: Sequence[Row], plan: SweepPlan, at_once: int) -> None:
+    todo = [row.config for row in rows if not row.done]
+    table = _table(console, f"together ({plan.source or 'no such run was timed here'})", "what", "how much", "from")
+    lacking = sum(not one.there for one in plan.artefacts)
+    never = f"not known for {len(plan.unknown)}, none of the kind was built here" if plan.unknown else ""
+    known = _minutes(plan.building) if len(plan.unknown) < lacking or not lacking else ""
+    table.add_row("artefacts", "; ".join(filter(None, (known, never))), f"{lacking} to build, each once")
+    if None not in plan.seconds:
+        cells = sum(seconds or 0.0 for seconds in plan.seconds)
+        table.add_row("cells", _minutes(cells), f"{len(todo)} to run, one after another")
+        more = " and what is not known" if plan.unknown else ""
+        together = plan.building + cells / at_once
+        table.add_row(
+            "[bold]on the clock[/]", f"[bold]{_minutes(together)}[/]{more}", f"{at_once} at a time, if cores allow"
+        )
+    largest = max((memory for memory in plan.memory if memory is not None), default=None)
+    if largest is not None:
+        table.add_row("memory", _bytes(largest * at_once), f"{_bytes(largest)} a cell without activations x {at_once}")
+    if plan.disk is not None:
+        artefacts, runs = plan.disk
+        config = rows[0].config
+        free = {name: _free(Path(config[key])) for name, key in (("artefacts", "cache_dir"), ("runs", "runs_dir"))}
+        table.add_row("disk, artefacts", f"up to {_bytes(artefacts)}", f"{_bytes(free['artefacts'])} free")
+        table.add_row("disk, runs", f"up to {_bytes(runs)}", f"{_bytes(free['runs'])} free")
+    console.print(table)
+    if plan.disk is not None and (plan.disk[0] > free["artefacts"] or plan.disk[1] > free["runs"]):
+        console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
 
 
 def _artefacts(console: Console, config: Mapping[str, Any]) -> list[str]:
@@ -47,13 +105,6 @@ def _artefacts(console: Console, config: Mapping[str, Any]) -> list[str]:
         table.add_row(name, "[green]there[/]" if there else "[yellow]to build[/]", store.path(recipe, seed).name)
     console.print(table)
     return missing
-
-
-def _size(model: Mapping[str, Any]) -> ModelSize | None:
-    try:
-        return size_of(model)
-    except (UserError, ImportError, AttributeError, OSError):
-        return None  # a model that is not at hand yet: the tables say that its size is unknown
 
 
 def _work(console: Console, config: Mapping[str, Any]) -> None:
@@ -95,19 +146,14 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     if size is None:
         console.print("[yellow]memory and disk:[/] the model's size is unknown")
         return
-    members, kind = config["reward"].get("num_members", 1), str(config["reward"]["_target_"])
-    scoring = members if "ensemble" in kind else 1  # warm has become one model, single is one
-    share = 0.01 if config["model"].get("lora_rank") else 1.0
-    parts = training_bytes(size, share, config["optimizer"].get("critic"), scoring)
+    parts = held_bytes(config, size)
     title = f"memory per process without activations ({size.parameters:,} parameters, {size.source})"
     table = _table(console, title, "for", "size")
     for name, number in parts.items():
         table.add_row(name, _bytes(number))
     table.add_row("[bold]together[/]", f"[bold]{_bytes(sum(parts.values()))}[/]")
     console.print(table)
-    policies = config["reference"].get("num_policies", 1)
-    artefacts = (policies + members) * size.weights
-    run = size.weights * (1 + config["checkpoint"]["keep"] * 3)  # the model; weights and both moments of AdamW
+    artefacts, run = disk_bytes(config, size)
     free = {name: _free(Path(config[key])) for name, key in (("artefacts", "cache_dir"), ("run", "runs_dir"))}
     console.print(
         f"disk: artefacts up to {_bytes(artefacts)} ({_bytes(free['artefacts'])} free), run up to {_bytes(run)} ({_bytes(free['run'])} free)"

@@ -1,14 +1,25 @@
-"""`rlx prepare`: the artefacts that a cell needs, without training a policy."""
+"""`rlx prepare`: the artefacts that a cell, or all cells of a sweep, need; each built once, without training a policy."""
 
+import json
+import logging
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from rlx.command.check import checked
+from rlx.command.runs import load_config, write_atomically
+from rlx.core.error import UserError
 from rlx.core.logs import speak
+from rlx.core.store import Store
+from rlx.core.sweep_record import PREPARED, load_sweep
 from rlx.experiment.cell import cell_of
+
+log = logging.getLogger(__name__)
 
 
 def run(config: Mapping[str, Any]) -> int:
-    """Build what is missing; say where everything is."""
+    """Build what is missing for one cell; say where everything is."""
     speak()
     cell = cell_of(config)
     for name, recipe in cell.recipes().items():
@@ -16,3 +27,79 @@ def run(config: Mapping[str, Any]) -> int:
         path = cell.store.fetch(recipe, cell.settings.data_seed)
         print(f"{name:20s} {'there' if there else 'built':6s} {path}", flush=True)
     return 0
+
+
+def run_all(configs: Mapping[str, Mapping[str, Any]]) -> int:
+    """Build what is missing for several cells (name -> config); 1 if any of them cannot have what it needs."""
+    speak()
+    union = Union()
+    for name, config in configs.items():
+        union.add(name, config)
+    for name, reason in union.failed.items():
+        log.error("%s: %s", name, reason)
+    return int(bool(union.failed))
+
+
+def run_sweep(sweep_dir: Path) -> int:
+    """The same for the cells of a sweep's index that are not done; what was built, and what failed, is kept beside it."""
+    record = load_sweep(sweep_dir)
+    runs = {cell.name: cell.run.path for cell in record.cells if cell.run is not None and cell.state != "done"}
+    speak()
+    union = Union()
+    for name, path in runs.items():
+        union.add(name, checked(load_config(path / "config.yaml")))
+    write_atomically(sweep_dir / PREPARED, json.dumps(union.content(), indent=1))
+    return int(bool(union.failed))
+
+
+class Union:
+    """The artefacts of several cells, each built once. One that cannot be built fails the cells that need it."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, str] = {}  # cell -> reason
+        self._needs: dict[str, list[str]] = {}  # cell -> its artefacts
+        self._seconds: dict[str, float | None] = {}  # artefact -> what building it took, whenever that was
+        self._broken: dict[str, str] = {}  # artefact -> reason
+        self._stores: dict[str, Store] = {}
+        self._start = time.monotonic()
+
+    def add(self, name: str, config: Mapping[str, Any]) -> None:
+        """Fetch what the cell called `name` needs."""
+        try:
+            cell = cell_of(config)
+            recipes = cell.recipes()
+        except Exception as error:
+            self._fail(name, error)
+            return
+        store = self._stores.setdefault(config["cache_dir"], cell.store)
+        self._needs[name] = []
+        for artefact, recipe in recipes.items():
+            path = store.path(recipe, cell.settings.data_seed)
+            self._needs[name].append(path.name)
+            if path.name in self._broken:
+                self.failed[name] = self._broken[path.name]
+                return
+            if path.name in self._seconds:
+                continue
+            there = store.has(recipe, cell.settings.data_seed)
+            try:
+                store.fetch(recipe, cell.settings.data_seed)
+            except Exception as error:
+                self._broken[path.name] = self._fail(name, error, f"{artefact}: ")
+                return
+            self._seconds[path.name] = store.seconds(recipe, cell.settings.data_seed)
+            print(f"{artefact:20s} {'there' if there else 'built':6s} {path}", flush=True)
+
+    def content(self) -> dict[str, Any]:
+        """What prepared.json holds: seconds by artefact, artefacts by cell, reasons by failed cell."""
+        took = round(time.monotonic() - self._start, 1)
+        return {"seconds": took, "artefacts": self._seconds, "needs": self._needs, "failed": self.failed}
+
+    def _fail(self, name: str, error: Exception, what: str = "") -> str:
+        """A user's mistake in one line; anything else with its traceback in the log, so that it can be mended."""
+        text = " ".join(str(error).split())
+        if not isinstance(error, UserError):
+            text = f"{type(error).__name__}: {text}"
+            log.error("%s%s", what, text, exc_info=error)
+        self.failed[name] = f"{what}{text}"
+        return self.failed[name]

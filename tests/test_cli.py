@@ -74,6 +74,11 @@ MISTAKES = [
     ("train -m seed=0,1.5", "seed=1.5: must be a whole number"),
     ("train -m name=x reward=single,warm", "the same run directory"),
     ("train -m seed=1,1", "the same run directory"),
+    ("train -m seed=1,2 sweep.num_parallel=0", "sweep.num_parallel=0: must be more than 0"),
+    ("train -m seed=1,2 sweep.fail_fast=yes", "sweep.fail_fast=yes: must be true or false"),
+    ("train -m seed=1,2 sweep.paralel=2", "'sweep.paralel' (did you mean 'sweep.num_parallel'?)"),
+    ("plan -m seed=1,1", "the same run directory"),
+    ("evaluate -m", "unrecognized arguments: -m"),
     ("plan reward=wram", "did you mean 'warm'?"),
     ("prepare world.label_noise=2", "world.label_noise=2: must be"),
     ("report no/such/run", "no run directory 'no/such/run'"),
@@ -230,25 +235,6 @@ def test_a_run_that_another_process_works_on_is_refused(empty, capsys):
     finally:
         other.kill()
         other.wait()
-
-
-def test_a_sweep_does_what_is_not_done_goes_on_after_a_failure_and_ends_with_1(empty):
-    """The first cell fails because its data is not there; the second is done already."""
-    data = ["world=preferences", "world.path=nowhere.jsonl", "model=pretrained", "model.path=nowhere"]
-    done_dir = planted(empty, *data, "seed=1", state="done")
-    done = rlx("train", "-m", *data, "seed=0,1", "tracker=jsonl", COLUMNS="300")
-    assert done.returncode == 1
-    assert "[1/2]" in done.stderr and "[2/2]" in done.stderr and "Traceback" not in done.stderr
-    lines = done.stdout
-    assert (
-        lines.count("failed") == 1
-        and "no such file" in " ".join(lines.split())
-        and lines.count("was done already") == 1
-    )
-    assert "does only what is not done" in lines
-    states = {p.parent.name: json.loads(p.read_text())["state"] for p in (empty / "runs").glob("*/status.json")}
-    assert sorted(states.values()) == ["done", "failed"] and states[done_dir.name] == "done"
-    assert not (empty / "multirun").exists() and not (empty / "multirun.yaml").exists()
 
 
 def test_ctrl_c_is_one_line_with_exit_code_130(empty):

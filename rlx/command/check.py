@@ -16,7 +16,7 @@ from rlx.command.rules import broken_rule
 from rlx.command.signature import Keyword, Signature, signature
 from rlx.command.wording import nearest
 from rlx.core.error import UserError
-from rlx.core.settings import Settings
+from rlx.core.settings import Settings, SweepSettings
 
 GROUPS = (
     "world",
@@ -52,6 +52,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     if "/" in (result["name"] or ""):
         raise UserError(f"name={result['name']}: one word without '/', it names a directory under runs_dir")
     return result
+
+
+def checked_sweep(node: Any) -> SweepSettings:
+    """The `sweep` node of the composed config. Raises UserError as `checked` does."""
+    return SweepSettings(**_checked_value(node, SweepSettings, "sweep"))
 
 
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -22,10 +22,12 @@ def conf_dir() -> Path:
 
 @dataclass(frozen=True)
 class Cell:
-    """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it."""
+    """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it;
+    `sweep` says how the cells of this command are run, which is no part of any of them."""
 
     config: dict[str, Any]
     overrides: tuple[str, ...]
+    sweep: Any
 
 
 def compose(arguments: Sequence[str]) -> list[Cell]:
@@ -74,9 +76,9 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
     assert isinstance(config, dict)
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    return Cell(
-        {**{str(key): value for key, value in config.items()}, "choices": own}, tuple(hydra_config.overrides.task)
-    )
+    sweep = config.pop("sweep", None)
+    resolved = {str(key): value for key, value in config.items()} | {"choices": own}
+    return Cell(resolved, tuple(hydra_config.overrides.task), sweep)
 
 
 def parse(arguments: Sequence[str]) -> Any:

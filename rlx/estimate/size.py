@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlx.core.error import UserError
+
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 ADAM_MOMENTS = 2  # AdamW keeps a mean and a variance for each trained parameter, in the parameter's own type
 
@@ -82,3 +84,26 @@ def _in_hub_cache(name: str, revision: str | None) -> Path | None:
     except ValueError:  # not a Hub name
         return None
     return Path(found).parent if isinstance(found, str) else None
+
+
+def known_size(model: Mapping[str, Any]) -> ModelSize | None:
+    """`size_of`, or None for a model that is not at hand yet."""
+    try:
+        return size_of(model)
+    except (UserError, ImportError, AttributeError, OSError):
+        return None
+
+
+def held_bytes(config: Mapping[str, Any], size: ModelSize) -> dict[str, int]:
+    """`training_bytes` of a composed config."""
+    members, kind = config["reward"].get("num_members", 1), str(config["reward"]["_target_"])
+    scoring = members if "ensemble" in kind else 1  # warm has become one model, single is one
+    share = 0.01 if config["model"].get("lora_rank") else 1.0
+    return training_bytes(size, share, config["optimizer"].get("critic"), scoring)
+
+
+def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
+    """Upper bounds of what a cell's artefacts and its run directory hold."""
+    policies, members = config["reference"].get("num_policies", 1), config["reward"].get("num_members", 1)
+    run = size.weights * (1 + config["checkpoint"]["keep"] * 3)  # the model; weights and both moments of AdamW
+    return (policies + members) * size.weights, run

@@ -1,0 +1,113 @@
+"""What a sweep has left: its index, and the runs that the index names. The one source of its report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlx.core.error import UserError
+from rlx.core.record import RunRecord, load_record
+
+INDEX = "index.jsonl"  # one row a cell
+PREPARED = "prepared.json"  # the artefacts that the cells share: what building them took, which could not be built
+OUTPUT = "output.txt"  # in a run directory: what a cell said that did not run alone
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell: its row in the index, and its run. `axes` are the settings that differ between cells, seeds apart."""
+
+    name: str
+    axes: dict[str, str]
+    seed: int
+    data_seed: int
+    state: str
+    reason: str
+    seconds: float
+    metrics: dict[str, float]  # of the final measurement; empty unless done
+    run: RunRecord | None  # None where its directory is gone
+
+    @property
+    def label(self) -> str:
+        """`warm · soup`: the values of the axes."""
+        return " · ".join(value or "(default)" for value in self.axes.values()) or "all"
+
+    @property
+    def unit(self) -> tuple[int, int]:
+        """Seed and data seed: what cells must share to be compared pair by pair."""
+        return (self.seed, self.data_seed)
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    path: Path
+    cells: list[CellRecord]
+    prepared: dict[str, Any]  # empty where nothing was prepared
+
+    @property
+    def axes(self) -> dict[str, list[str]]:
+        """Axis -> its values, both in the order in which they were typed."""
+        found: dict[str, list[str]] = {}
+        for cell in self.cells:
+            for key, value in cell.axes.items():
+                found.setdefault(key, [])
+                found[key] += [] if value in found[key] else [value]
+        return found
+
+    @property
+    def labels(self) -> list[str]:
+        """One for each combination of the axes' values; its cells differ in their seeds alone."""
+        return list(dict.fromkeys(cell.label for cell in self.cells))
+
+    def of(self, label: str) -> list[CellRecord]:
+        """The cells with this label."""
+        return [cell for cell in self.cells if cell.label == label]
+
+    @property
+    def done(self) -> list[CellRecord]:
+        """The cells that have been measured to the end."""
+        return [cell for cell in self.cells if cell.state == "done" and cell.metrics]
+
+
+def is_sweep(path: Path) -> bool:
+    return (path / INDEX).is_file()
+
+
+def load_sweep(sweep_dir: Path) -> SweepRecord:
+    """Read a sweep directory, finished or not. Raises UserError where it is none or cannot be read."""
+    index = Path(sweep_dir) / INDEX
+    try:
+        rows = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines() if line]
+    except FileNotFoundError:
+        raise UserError(f"{sweep_dir} is not a sweep: it has no {INDEX}") from None
+    except ValueError as ex:
+        raise UserError(f"{index} is not JSON: {ex}") from ex
+    cells = [_cell(Path(sweep_dir), row) for row in rows]
+    try:
+        prepared = json.loads((Path(sweep_dir) / PREPARED).read_text())
+    except (FileNotFoundError, ValueError):
+        prepared = {}
+    return SweepRecord(Path(sweep_dir), cells, prepared)
+
+
+def _cell(sweep_dir: Path, row: dict[str, Any]) -> CellRecord:
+    run_dir = (sweep_dir / row["run"]).resolve()
+    try:
+        run = load_record(run_dir)
+    except UserError:
+        run = None
+    # The run's own files are newer than the index where the run was finished by itself.
+    state, reason = row["state"], row["reason"]
+    if run is not None and run.status.get("state"):
+        state, reason = str(run.status["state"]), str(run.status.get("reason") or "")
+    return CellRecord(
+        name=run_dir.name,
+        axes={str(k): str(v) for k, v in row["axes"].items()},
+        seed=int(row["seed"]),
+        data_seed=int(row["data_seed"]),
+        state=state if run is not None else "gone",
+        reason=reason if run is not None else "its run directory is gone or cannot be read",
+        seconds=float(row["seconds"]),
+        metrics=dict(run.summary) if run is not None and state == "done" else {},
+        run=run,
+    )
