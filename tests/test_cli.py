@@ -223,7 +223,7 @@ def test_a_name_whose_config_drifted_is_refused_with_the_keys(empty, capsys):
     planted(empty, "name=mine", state="interrupted")
     assert main(["train", "name=mine", "regularizer.beta=0.1", "num_steps=7", "evaluation.interval=7"]) == 2
     err = capsys.readouterr().err
-    assert "num_steps (80 there, 7 now)" in err and "regularizer.beta (0.05 there, 0.1 now)" in err
+    assert "num_steps (100 there, 7 now)" in err and "regularizer.beta (0.05 there, 0.1 now)" in err
 
 
 def test_a_run_that_another_process_works_on_is_refused(empty, capsys):

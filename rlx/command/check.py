@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from rlx.command.data import with_absolute_paths
 from rlx.command.rules import broken_rule
 from rlx.command.signature import Keyword, Signature, signature
 from rlx.command.wording import nearest
@@ -47,6 +48,8 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     result["choices"] = dict(config["choices"])
     if (line := broken_rule(result)) is not None:
         raise UserError(line)
+    for group in ("world", "model"):
+        result[group] = with_absolute_paths(result[group])
     for key in ("cache_dir", "runs_dir"):
         result[key] = str(Path(result[key]).expanduser().absolute())
     if "/" in (result["name"] or ""):

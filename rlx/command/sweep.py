@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from rlx.command.check import checked, checked_sweep
 from rlx.command.compose import Cell
+from rlx.command.data import examine
 from rlx.command.rules import kind
 from rlx.command.runs import State, check_run_dir, note_failure, open_run_dir, shown, state_of
 from rlx.command.sweep_index import NOT_STARTED, Row, SweepDirectory, axes_of
@@ -55,6 +56,7 @@ def sweep(cells: Sequence[Cell]) -> int:
     settings = checked_sweep(cells[0].sweep)
     directory = SweepDirectory(rows_of(cells))
     todo = [row for row in directory.rows if not row.done]
+    examine([row.config for row in todo])
     for row in todo:
         open_run_dir(row.config, row.run_dir)
     directory.write()

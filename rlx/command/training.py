@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rlx.command.check import checked
 from rlx.command.compose import Cell
+from rlx.command.data import examine
 from rlx.command.runs import check_run_dir, load_config, note_failure, open_run_dir, shown, state_of
 from rlx.core.error import UserError
 
@@ -17,6 +18,7 @@ def train_one(cell: Cell, run: Callable[[], Run]) -> int:
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
         return _say_done(run_dir)
+    examine([config])
     return _run(open_run_dir(config, run_dir), run)
 
 

@@ -41,6 +41,9 @@ class Lab:
         """The numbers and the language's version. The noise is not the data's: it is put on the pairs later."""
         return {**{k: v for k, v in asdict(self).items() if k != "label_noise"}, "language": LANGUAGE}
 
+    def check(self, data_seed: int) -> None:
+        """Nothing can be wrong with it."""
+
     def prompts(self, split: Split, data_seed: int) -> list[Prompt]:
         """2,592 training prompts in the data seed's order; 864 held-out ones in one order for all data seeds, the first
         216 of which ask for different things."""
