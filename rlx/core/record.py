@@ -17,6 +17,9 @@ GOLD_METRICS = frozenset(
 )
 
 
+_SPREAD = {"gold": "gold/std", "proxy": "proxy/score_std"}
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """Rows are dicts as in the files. Steps ascend; of several rows of one step and split the last one counts."""
@@ -29,6 +32,7 @@ class RunRecord:
     members: list[dict[str, Any]]
     train: list[dict[str, Any]]
     heldout: list[dict[str, Any]]
+    bon: list[dict[str, Any]]  # of best-of-n: a row for each n, which is its step; else empty
     samples: list[dict[str, Any]]
     unreadable: dict[str, int]  # file -> lines that are not JSON (a kill cuts the last line)
 
@@ -50,6 +54,23 @@ class RunRecord:
         """Whether training and the final measurement are through: the summary is written after them."""
         return bool(self.summary)
 
+    @property
+    def best_of(self) -> int | None:
+        """N of a best-of-n run; None of any other."""
+        return int(self.bon[-1]["step"]) if self.bon else None
+
+    @property
+    def distilled(self) -> bool:
+        """Whether the policy that was measured in the end was trained on the best of n."""
+        return bool(self.bon) and bool((self.config.get("optimizer") or {}).get("distill"))
+
+    def place(self, step: int) -> str:
+        """What was measured at `step`, in words for a heading."""
+        if self.best_of is None:
+            return f"step {step}"
+        named = f"distilled from the best of {step}" if self.distilled else f"best of {step}"
+        return named if step else "start"
+
     def choice(self, group: str) -> str | None:
         """The name of the choice made for `group`, e.g. choice("reward") == "warm"."""
         if chosen := (self.config.get("choices") or {}).get(group):
@@ -59,15 +80,14 @@ class RunRecord:
 
     def series(self, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of the rows that have `name`, both of length S (0 where none has)."""
-        rows = [
-            row for row in (self.train if split == "train" else self.heldout) if isinstance(row.get(name), int | float)
-        ]
+        of_split = {"train": self.train, "heldout": self.heldout, "bon": self.bon}[split]
+        rows = [row for row in of_split if isinstance(row.get(name), int | float)]
         return np.array([row["step"] for row in rows], dtype=int), np.array([row[name] for row in rows], dtype=float)
 
     def standardised(self, which: str) -> "Standardised | None":
         """`which` ("gold" or "proxy") along the evaluations, in SD of the start policy's completions; None where the
         row of step 0 is missing or has no spread. Bounds are 95 %, of the gain on the same prompts where measured."""
-        std = {"gold": "gold/std", "proxy": "proxy/score_std"}[which]
+        std = _SPREAD[which]
         rows = [row for row in self.heldout if row.get(f"{which}/score") is not None]
         if not rows or rows[0]["step"] != 0 or not rows[0].get(std):
             return None
@@ -83,6 +103,17 @@ class RunRecord:
             errors=errors,
             unit=unit,
         )
+
+    def standardised_by_n(self, which: str) -> "Standardised | None":
+        """As `standardised`, along n of a best-of-n run: in SD over the prompts' first completions, against the mean of
+        all their completions, which is n = 1."""
+        names = [f"{which}/score_sd_units{bound}" for bound in ("", "_low", "_high")]
+        values, low, high = (self.series("bon", name)[1] for name in names)
+        if len(values) < 2 or len(values) != len(self.bon):
+            return None
+        steps, (_, spread) = self.series("bon", "bon/n")[0], self.series("heldout", _SPREAD[which])
+        unknown = np.full(len(values), np.nan)  # the best of 8 and of 16 are of the same completions
+        return Standardised(steps, values, low, high, errors=unknown, unit=float(spread[0]) if len(spread) else np.nan)
 
     def samples_at(self, step: int) -> dict[str, dict[str, Any]]:
         """Prompt id -> its sample at `step`."""
@@ -130,6 +161,7 @@ def load_record(run_dir: Path) -> RunRecord:
         members=list(members.values()) if isinstance(members, dict) else members,
         train=_by_step(metrics, "train"),
         heldout=_by_step(metrics, "heldout"),
+        bon=_by_step(metrics, "bon"),
         samples=samples,
         unreadable=unreadable,
     )

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from rlx.core.record import RunRecord
 from rlx.figure import curves, disagreement, factors, gold_by_divergence, gold_by_step, optimizer, style, win_rate
 
+OF_BEST_OF_N = (gold_by_divergence,)  # there is no training to look at
 FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, optimizer)
 
 
@@ -24,7 +25,10 @@ class Drawn(NamedTuple):
 def draw_all(record: RunRecord, directory: Path) -> Iterator[Drawn]:
     """Write `directory`/<name>.png for each figure that the run has the numbers for; remove the others."""
     directory.mkdir(parents=True, exist_ok=True)
+    wanted = OF_BEST_OF_N if record.bon else FIGURES
     for module in FIGURES:
+        if module not in wanted:
+            continue
         name = module.__name__.rpartition(".")[2]
         path = directory / f"{name}.png"
         with mpl.rc_context(style.STYLE):

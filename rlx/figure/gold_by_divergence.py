@@ -17,8 +17,19 @@ CAPTION = (
 )
 
 
+CAPTION_BY_N = (
+    "Each point is the expected score of the best of n completions by the proxy, estimated without bias from {most} "
+    "completions a prompt; n is marked above. Distance is √(log n − (n−1)/n), best-of-n's √KL from the policy that "
+    "samples. Bars are 95 % intervals over prompts of the gain over n = 1. Proxy rising while gold falls is "
+    "over-optimisation."
+)
+MANY = 10  # of more values of n than this, not all are marked
+
+
 def draw(record: RunRecord) -> tuple[Figure, str] | None:
     """The figure and its caption; None without two evaluations whose scores can be standardised."""
+    if record.bon:
+        return _draw_by_n(record)
     gold, proxy = record.standardised("gold"), record.standardised("proxy")
     if gold is None or proxy is None:
         return None
@@ -30,6 +41,19 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
             figure = draw_proxy_gold(x, f"√KL from {origin} (√nats)", only(gold, steps), only(proxy, steps))
             return figure, CAPTION.format(origin=origin)
     return None
+
+
+def _draw_by_n(record: RunRecord) -> tuple[Figure, str] | None:
+    gold, proxy = record.standardised_by_n("gold"), record.standardised_by_n("proxy")
+    ns, x = record.series("bon", "objective/sqrt_kl_start")
+    if gold is None or proxy is None or len(x) != len(gold.steps):
+        return None
+    figure = draw_proxy_gold(x, "√KL from the start policy (√nats)", gold, proxy, "n = {}")
+    shown = np.arange(len(ns))[::-1][:: -(-len(ns) // MANY)]  # N itself, and every one, second or third below it
+    above = figure.axes[0].secondary_xaxis("top")
+    above.set_xticks(x[shown], [f"{n:,}" for n in ns[shown]])
+    above.set_xlabel("n, completions to choose from")
+    return figure, CAPTION_BY_N.format(most=f"{ns[-1]:,}")
 
 
 def only(score: Standardised, steps: list[int]) -> Standardised:

@@ -11,8 +11,11 @@ from rlx.figure.style import GOLD, PROXY, EndLabel, label_ends, new, signed, ste
 COMMENSURATE = 6.0  # beyond this ratio of the two spans one curve would be flat: they get a panel each
 
 
-def draw_proxy_gold(x: np.ndarray, xlabel: str, gold: Standardised, proxy: Standardised) -> Figure:
-    """`x` (S,) in the order of training, which need not ascend. Shaded: 95 % intervals over prompts."""
+def draw_proxy_gold(
+    x: np.ndarray, xlabel: str, gold: Standardised, proxy: Standardised, place: str = "step {}"
+) -> Figure:
+    """`x` (S,) in the order of training, which need not ascend. Shaded: 95 % intervals over prompts. `place` names one of
+    gold's steps."""
     spans = sorted((np.ptp(np.append(gold.values, 0)), np.ptp(np.append(proxy.values, 0))))
     if spans[1] <= COMMENSURATE * max(spans[0], 0.15):
         figure, axes = new(3.9)
@@ -29,7 +32,7 @@ def draw_proxy_gold(x: np.ndarray, xlabel: str, gold: Standardised, proxy: Stand
         axes[-1].set_xlabel(xlabel)
     _curve(places["proxy"], x, proxy, PROXY, "s")
     _curve(places["gold"], x, gold, GOLD, "o")
-    _mark_peak(places["gold"], x, gold)
+    _mark_peak(places["gold"], x, gold, place)
     axes[0].margins(x=0.03)
     ends = {
         "proxy": EndLabel(x[-1], proxy.values[-1], f"proxy {signed(proxy.values[-1])}", PROXY),
@@ -49,7 +52,7 @@ def _curve(axis: Axes, x: np.ndarray, score: Standardised, colour: str, marker: 
     axis.plot(x, score.values, color=colour, marker=marker, zorder=3)
 
 
-def _mark_peak(axis: Axes, x: np.ndarray, gold: Standardised) -> None:
+def _mark_peak(axis: Axes, x: np.ndarray, gold: Standardised, place: str) -> None:
     peak = int(np.argmax(gold.values))
     if peak in (0, len(x) - 1):  # never above the start, or still at its highest: nothing to mark
         return
@@ -58,7 +61,7 @@ def _mark_peak(axis: Axes, x: np.ndarray, gold: Standardised) -> None:
     low, high = axis.get_ylim()
     axis.set_ylim(low - 0.12 * (high - low), high)  # a strip under all curves, for the words
     axis.annotate(
-        f"gold's peak {signed(gold.values[peak])} at step {gold.steps[peak]}",
+        f"gold's peak {signed(gold.values[peak])} at {place.format(gold.steps[peak])}",
         xy=(x[peak], gold.values[peak]),
         xytext=(x[peak], low - 0.10 * (high - low)),
         ha=("left", "center", "right")[side],

@@ -18,6 +18,12 @@ CITATIONS = {
         "2017",
         "1707.06347",
     ),
+    ("optimizer", "bon"): (
+        "Scaling Laws for Reward Model Overoptimization",
+        "Gao, Leo and Schulman, John and Hilton, Jacob",
+        "2022",
+        "2210.10760",
+    ),
     ("reference", "soup"): (
         "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF",
         "Chegini, Atoosa and others",
@@ -53,6 +59,7 @@ def model_card(record: RunRecord) -> str:
         "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the "
         "completions of the policy that training started from. The whole story, with texts to read, is in the "
         "run's `report.html`.",
+        unchanged(record),
         "## Use",
         use(record),
         "## Numbers",
@@ -86,6 +93,17 @@ def front_matter(record: RunRecord) -> str:
 def is_hub_id(path: str | None) -> bool:
     """Whether `path` reads as owner/name and no such folder is here."""
     return bool(path and re.fullmatch(r"[\w.-]+/[\w.-]+", path)) and not Path(str(path)).exists()
+
+
+def unchanged(record: RunRecord) -> str:
+    """What the weights of a best-of-n run are, which the numbers are not of."""
+    if record.best_of is None or record.distilled:
+        return ""
+    return (
+        f"**The weights here are those of the start policy, unchanged.** Best-of-n is a way to sample: the numbers are of "
+        f"the best of {record.best_of} completions by the reward models, not of one completion of this model. "
+        "`optimizer.distill=true` makes a model of them."
+    )
 
 
 def use(record: RunRecord) -> str:

@@ -33,6 +33,7 @@ class Evidence:
     """Gold and proxy in standard deviations of the start policy's completions."""
 
     finished: bool
+    best_of_n: bool  # steps are then values of n
     step: int  # the last one that was measured
     num_steps: int  # planned
     num_prompts: int | None  # of the final measurement
@@ -52,20 +53,36 @@ def gather(record: RunRecord) -> Evidence | None:
     final = record.summary or last
     num_prompts = final.get("evaluation/num_prompts") or last.get("evaluation/num_prompts")
     gold, proxy = record.standardised("gold"), record.standardised("proxy")
-    num_steps = int(record.config.get("num_steps") or 0)
-    peak, gold_change, proxy_change = _since_peak(record, gold, proxy)
+    num_steps = record.best_of or int(record.config.get("num_steps") or 0)
+    peak, gold_change, proxy_change = _up_to_n(record) if record.bon else _since_peak(record, gold, proxy)
+    proxy_change_over_all = _change(record, "proxy", proxy, 0, 0.95) if proxy and len(proxy.steps) > 1 else None
+    if record.bon and not record.distilled:
+        proxy_change_over_all = _estimate(record.bon[-1], "proxy/score_sd_units")
     return Evidence(
         finished=record.finished,
+        best_of_n=bool(record.bon),
         step=num_steps if record.finished else int(last.get("step", 0)),
         num_steps=num_steps,
         num_prompts=int(num_prompts) if num_prompts else record.num_prompts,
         gold=_estimate(final, "gold/score_sd_units") or _at_end(gold),
-        proxy=_change(record, "proxy", proxy, 0, 0.95) if proxy and len(proxy.steps) > 1 else None,
+        proxy=proxy_change_over_all,
         win_rate=_estimate(final, "gold/win_rate"),
         peak_step=peak,
         since_peak_gold=gold_change,
         since_peak_proxy=proxy_change,
     )
+
+
+def _up_to_n(record: RunRecord) -> tuple[int | None, Estimate | None, Estimate | None]:
+    """As `_since_peak`, along n: the run has the differences on the same completions, gold's widened for the choice."""
+    gold = record.standardised_by_n("gold")
+    if gold is None:
+        return None, None, None
+    peak = int(np.argmax(gold.values))
+    if peak == len(gold.steps) - 1:
+        return int(gold.steps[peak]), None, None
+    changes = [_estimate(record.bon[peak], f"{which}/to_end_sd_units") for which in ("gold", "proxy")]
+    return 0 if peak == 0 else int(gold.steps[peak]), changes[0], changes[1]
 
 
 def _since_peak(

@@ -52,7 +52,8 @@ def render(record: RunRecord, figures: Sequence[Drawn]) -> str:
             for figure in figures
         ],
         final_prompts=None if evidence is None or evidence.num_prompts == record.num_prompts else evidence.num_prompts,
-        samples=[shown(comparison) for comparison in compare(record)],
+        samples=[shown(comparison, after(record, comparison.step)) for comparison in compare(record)],
+        places=[record.place(rows[i]["step"]) for i in (0, -1)] if (rows := record.heldout) else [],
         num_samples=len({row["prompt_id"] for row in record.samples}),
         measured=table.measured(record),
         members=table.members(record),
@@ -102,13 +103,21 @@ def tiles(evidence: Evidence | None, record: RunRecord) -> list[Tile]:
     return found
 
 
-def shown(comparison: Comparison) -> dict[str, Any]:
+def after(record: RunRecord, step: int) -> str:
+    """Whose the second of two texts is."""
+    if record.best_of is None:
+        return f"After {step} steps"
+    place = record.place(step)
+    return place[0].upper() + place[1:]
+
+
+def shown(comparison: Comparison, after: str) -> dict[str, Any]:
     """A comparison as the template wants it: numbers as text, factors as chips."""
     changed = comparison.factors[:MAX_FACTORS]
     return {
         "place": comparison.place,
         "prompt": comparison.prompt,
-        "step": comparison.step,
+        "after_title": after,
         "before": _side(comparison.before),
         "after": _side(comparison.after),
         "changes": [_gold_change(comparison)]

@@ -27,7 +27,8 @@ def verdict(evidence: Evidence | None) -> Verdict:
         headline = f"{headline}, {'but' if tone == 'better' else 'and'} over-optimised"
         tone = "worse" if tone == "worse" else "caution"
     if not evidence.finished:
-        headline = f"So far (step {evidence.step} of {evidence.num_steps}): {headline[0].lower()}{headline[1:]}"
+        so_far = "" if evidence.best_of_n else f" (step {evidence.step} of {evidence.num_steps})"
+        headline = f"So far{so_far}: {headline[0].lower()}{headline[1:]}"
     sentences = (gold_sentence(evidence), win_sentence(evidence), proxy_sentence(evidence), story)
     return Verdict(headline, tuple(sentence for sentence in sentences if sentence), tone)
 
@@ -82,15 +83,17 @@ def since_peak(evidence: Evidence) -> tuple[str, bool]:
         return "", False
     if fall is None:
         end = "the end" if evidence.finished else "the last evaluation"
-        return (
-            f"Gold is highest at {end}: no over-optimisation so far, which says nothing about longer training.",
-            False,
-        )
-    where = "Gold was never above the start" if step == 0 else f"Gold was highest at step {step}"
+        more = "longer training"
+        if evidence.best_of_n:
+            end, more = f"the best of {step}", "a larger n"
+        return f"Gold is highest at {end}: no over-optimisation so far, which says nothing about {more}.", False
+    at = f"the best of {step}" if evidence.best_of_n else f"step {step}"
+    since = f"up to the best of {evidence.num_steps}" if evidence.best_of_n else "since"
+    where = "Gold was never above the start" if step == 0 else f"Gold was highest at {at}"
     if not fall.below(0.0):
-        change = f"{in_sd(fall)} since, which is within the noise of having picked the highest of all evaluations"
+        change = f"{in_sd(fall)} {since}, which is within the noise of having picked the highest of all evaluations"
         return f"{where} ({change}): no over-optimisation is shown.", False
-    fallen = f"{where} and has fallen by {size(fall)} since"
+    fallen = f"{where} and has fallen by {size(fall)} {since}"
     if rise is not None and rise.above(0.0):
         return f"{fallen}, while the proxy rose by {size(rise)}: over-optimisation.", True
     return (

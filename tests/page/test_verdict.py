@@ -9,7 +9,7 @@ UP, FLAT, DOWN = Estimate(0.62, 0.5, 0.74), Estimate(0.05, -0.08, 0.18), Estimat
 WINS, COIN, LOSES = Estimate(0.68, 0.61, 0.74), Estimate(0.52, 0.45, 0.58), Estimate(0.3, 0.2, 0.4)
 RISEN = Estimate(1.9, 1.7, 2.1)
 FINE = Evidence(
-    finished=True, step=80, num_steps=80, num_prompts=256, gold=UP, proxy=RISEN, win_rate=WINS, peak_step=80,
+    finished=True, best_of_n=False, step=80, num_steps=80, num_prompts=256, gold=UP, proxy=RISEN, win_rate=WINS, peak_step=80,
     since_peak_gold=None, since_peak_proxy=None,
 )  # fmt: skip
 
