@@ -8,7 +8,7 @@ RUN ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all train sweep report plan doctor bench clean
+.PHONY: help setup check format test test-all train sweep report plan doctor bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ doctor: setup ## is this machine ready?
 bench: setup ## PPO beside TRL 1.12's, installed for this only; minutes
 	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
 	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(ARGS)
+
+docs: setup ## the pages of docs/ as a site, in build/docs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs build --quiet --strict
 
 clean: ## remove the environment and caches; runs and artefacts stay
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info
