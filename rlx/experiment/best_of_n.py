@@ -176,5 +176,9 @@ class BestOfN:
             learning_rate_key="sft.learning_rate",
             seed=seed_of("distilled policy", settings.seed),
         )
-        model = cell.model.policy(self.assembly.start)
-        return fit_policy(model, cell.model.tokenizer(), rows, cell.model.lora("CAUSAL_LM"), training)
+        trained = fit_policy(
+            cell.model.policy(self.assembly.start), cell.model.tokenizer(), rows, cell.model.lora("CAUSAL_LM"), training
+        )
+        policy = cell.model.policy(self.assembly.start)  # TRL leaves a forward of its own in the model that it trained
+        policy.load_state_dict(trained.state_dict())
+        return policy.requires_grad_(False).eval()
