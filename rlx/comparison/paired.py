@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -106,9 +107,7 @@ def seeds_needed(value: float, sd: float, power: float = 0.8) -> int | None:
     return None
 
 
-def by_seed(
-    values: Mapping[tuple[Hashable, Hashable], float], other: Mapping[tuple[Hashable, Hashable], float]
-) -> tuple[list[float], list[float]]:
+def by_seed(values: Mapping[Any, float], other: Mapping[Any, float]) -> tuple[list[float], list[float]]:
     """Pairs `values` and `other`, both keyed by (seed, settings of the other axes), and averages them within each seed.
 
     What only one of them has is left out on both sides. Returns two lists with a value for each seed, in its order.
