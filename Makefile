@@ -31,10 +31,10 @@ format: setup ## mend what can be mended by itself
 	$(BIN)/ruff format .
 
 test: setup ## the fast tests and one end-to-end run, a few minutes on two cores
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: setup ## all tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 train: setup ## the main job; ARGS="reward=single seed=1" for another
 	$(BIN)/rlx train $(or $(ARGS),reward=warm reference=soup)
