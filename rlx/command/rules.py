@@ -101,9 +101,26 @@ def labels_say_something(config: Config) -> str | None:
     return f"world.label_noise={noise}: at 0.5 labels say nothing and above it they say the opposite; choose less"
 
 
+def best_of_n_chooses(config: Config) -> str | None:
+    samples = config["optimizer"].get("num_samples")
+    if kind(config, "optimizer") != "bon" or samples is None or samples > 1:
+        return None
+    return f"optimizer.num_samples={samples}: the best of 1 is the policy itself; draw at least 2"
+
+
+def best_of_n_has_no_steps_to_steer_beta_over(config: Config) -> str | None:
+    target = config["regularizer"].get("target")
+    if kind(config, "optimizer") != "bon" or target is None:
+        return None
+    return (
+        f"regularizer.target={target}: optimizer=bon has no steps over which beta could be steered to it; "
+        "set regularizer.target=null and regularizer.beta"
+    )
+
+
 def an_evaluation_happens(config: Config) -> str | None:
     interval, steps = config["evaluation"]["interval"], config["num_steps"]
-    if interval <= steps:
+    if interval <= steps or kind(config, "optimizer") == "bon":
         return None
     return f"evaluation.interval={interval} is more than num_steps={steps}: nothing would be measured along training"
 
@@ -112,7 +129,7 @@ def warmup_is_shorter_than_training(config: Config) -> str | None:
     optimizer, warmup = config["optimizer"], config["torch_optimizer"]["warmup_steps"]
     epochs = optimizer.get("num_epochs", 1)
     steps = config["num_steps"] * epochs * (optimizer.get("num_minibatches") or 1)
-    if warmup == 0 or epochs == 0 or warmup < steps:
+    if warmup == 0 or kind(config, "optimizer") == "bon" or warmup < steps:
         return None
     return (
         f"torch_optimizer.warmup_steps={warmup}: the whole training has {steps} steps; the full rate is never reached"
@@ -129,6 +146,8 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     completions_fit,
     slots_hold_their_own,
     labels_say_something,
+    best_of_n_chooses,
+    best_of_n_has_no_steps_to_steer_beta_over,
     an_evaluation_happens,
     warmup_is_shorter_than_training,
 )

@@ -18,7 +18,7 @@ LIKE = (
 )  # most alike first decides which run is nearest
 MAKES_ARTEFACTS = ("world", "model", "sft", "reward_model")
 # Stages of a run's costs, by what they grow with. The others are artefacts, by name: spent once.
-GROWS_WITH = {"combine": "nothing", "policy": "rollouts", "final measurement": "final prompts"}
+GROWS_WITH = {"combine": "nothing", "best of n": "nothing", "policy": "rollouts", "final measurement": "final prompts"}
 FOUND = 0.2  # s; an artefact that cost less was not built but found
 UPDATE_OVERHEAD, TOKEN_OVERHEAD = 0.03, 0.0015  # s per update and per drawn token of a batch, whatever the model's size
 EFFICIENCY = 0.3  # of the machine's matrix-product rate that small batches reach
@@ -38,8 +38,17 @@ class Duration:
 
 
 def completions(config: Mapping[str, Any]) -> int:
-    """Completions drawn over the whole training."""
+    """Completions drawn over the whole training; best-of-n's pools."""
+    if best_of_n(config):
+        optimizer = config["optimizer"]
+        prompts = config["evaluation"]["num_prompts"] + optimizer["distill"] * optimizer["num_distilled"]
+        return prompts * optimizer["num_samples"]
     return config["num_steps"] * config["num_prompts"] * (config["optimizer"].get("num_samples") or 1)
+
+
+def best_of_n(config: Mapping[str, Any]) -> bool:
+    """Whether nothing is learnt: its completions are artefacts, found where an earlier run has drawn them."""
+    return str(_target(config, "optimizer")).startswith("rlx.optimizer.bon.")
 
 
 def evaluated(config: Mapping[str, Any]) -> int:
@@ -50,6 +59,8 @@ def evaluated(config: Mapping[str, Any]) -> int:
 
 def updates(config: Mapping[str, Any]) -> int:
     """Steps of the torch optimiser."""
+    if best_of_n(config):
+        return 0
     optimizer = config["optimizer"]
     return config["num_steps"] * optimizer.get("num_epochs", 1) * (optimizer.get("num_minibatches") or 1)
 
@@ -121,7 +132,9 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     new = config["sampler"].get("max_new_tokens") or 64
     tokens = new + (world.get("max_prompt_tokens") or new)
     members = config["reward"].get("num_members", 1) if "ensemble" in str(config["reward"]["_target_"]) else 1
-    passes = 2 * (1 + 1 + members) + 6 * optimizer.get("num_epochs", 1)  # draw, reference, members; learn
+    passes = 2 * (1 + 1 + members) + 6 * (
+        0 if best_of_n(config) else optimizer.get("num_epochs", 1)
+    )  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
     learn = (
         completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD

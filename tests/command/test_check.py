@@ -80,6 +80,15 @@ def test_an_ensemble_of_one_and_a_soup_of_one_are_refused(warm_soup):
         checked(changed(warm_soup, "reference.num_policies", 1))
 
 
+def test_best_of_one_and_a_beta_to_steer_without_steps_are_refused_and_a_short_interval_is_not():
+    bon = compose(["optimizer=bon"])[0].config
+    with pytest.raises(UserError, match=r"optimizer\.num_samples=1: the best of 1 is the policy itself"):
+        checked(changed(bon, "optimizer.num_samples", 1))
+    with pytest.raises(UserError, match="has no steps over which beta could be steered"):
+        checked(changed(bon, "regularizer.target", 4.0))
+    assert checked(changed(bon, "num_steps", 1))["num_steps"] == 1  # neither is read
+
+
 def test_a_number_written_1_and_one_written_1_point_0_are_one_content(default):
     config = checked(changed(default, "optimizer.gamma", 1))
     assert config == checked(changed(default, "optimizer.gamma", 1.0))

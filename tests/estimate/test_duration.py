@@ -21,6 +21,13 @@ def test_the_work_is_counted():
     assert evaluated(CONFIG) == 3 * 7 + 2 * 11  # at steps 0, 5 and 10; at the end the policy and its start
 
 
+def test_best_of_n_draws_pools_and_learns_nothing():
+    bon = {"_target_": "rlx.optimizer.bon.BoN", "num_samples": 8, "distill": False, "num_distilled": 5}
+    assert completions(CONFIG | {"optimizer": bon}) == 7 * 8
+    assert completions(CONFIG | {"optimizer": bon | {"distill": True}}) == (7 + 5) * 8
+    assert updates(CONFIG | {"optimizer": bon}) == 0
+
+
 def test_a_longer_run_takes_longer_in_proportion():
     past = PastRun("past", CONFIG, {"reward model 0": 100.0, "policy": 30.0, "final measurement": 4.0})
     estimate = from_past(CONFIG | {"num_steps": 40}, [past])
