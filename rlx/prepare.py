@@ -48,7 +48,10 @@ def run_sweep(sweep_dir: Path) -> int:
     union = Union()
     for name, path in runs.items():
         union.add(name, checked(load_config(path / "config.yaml")))
-    write_atomically(sweep_dir / PREPARED, json.dumps(union.content(), indent=1))
+    known = {name: record.prepared.get(name, {}) for name in ("artefacts", "needs")}  # of cells that are done by now
+    content = union.content()
+    content |= {name: known[name] | content[name] for name in known}
+    write_atomically(sweep_dir / PREPARED, json.dumps(content, indent=1))
     return int(bool(union.failed))
 
 

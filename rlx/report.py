@@ -1,11 +1,16 @@
-"""`rlx report RUN_DIR`: what a run has shown, as one page to send to a colleague."""
+"""`rlx report RUN` or `rlx report SWEEP`: what a run, or a sweep, has shown, as one page to send to a colleague."""
 
 import logging
 from pathlib import Path
 
+from rlx.comparison.sweep import Comparison
 from rlx.core.record import load_record
+from rlx.core.sweep_record import is_sweep, load_sweep
 from rlx.figure.gallery import draw_all
+from rlx.figure.sweep.gallery import draw_sweep
 from rlx.page.rendering import render
+from rlx.page.sweep.rendering import render_sweep
+from rlx.page.sweep.tables import all_tables, as_csv, as_latex
 
 log = logging.getLogger(__name__)
 
@@ -15,10 +20,27 @@ def run(run_dir: Path) -> int:
 
     Returns the exit code 0. Raises UserError where `run_dir` is not a run directory or one of its files is not JSON.
     """
+    if is_sweep(run_dir):
+        return run_sweep(run_dir)
     record = load_record(run_dir)
-    page = render(record, list(draw_all(record, record.path / "figures")))
-    part = record.path / ".report.html.part"
-    part.write_text(page, encoding="utf-8")
-    part.rename(record.path / "report.html")
-    log.info("report: %s", record.path / "report.html")
+    _write(record.path / "report.html", render(record, list(draw_all(record, record.path / "figures"))))
     return 0
+
+
+def run_sweep(sweep_dir: Path) -> int:
+    """Write report.html and figures/*.{png,csv,tex} into `sweep_dir`, of a sweep that is finished or not."""
+    comparison = Comparison(load_sweep(sweep_dir))
+    figures = list(draw_sweep(comparison, sweep_dir / "figures"))
+    tables = all_tables(comparison)
+    for table in tables:
+        (sweep_dir / "figures" / f"{table.name}.csv").write_text(as_csv(table), encoding="utf-8")
+        (sweep_dir / "figures" / f"{table.name}.tex").write_text(as_latex(table), encoding="utf-8")
+    _write(sweep_dir / "report.html", render_sweep(comparison, figures, tables))
+    return 0
+
+
+def _write(path: Path, page: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(page, encoding="utf-8")
+    part.rename(path)
+    log.info("report: %s", path)

@@ -76,6 +76,7 @@ def sweep(cells: Sequence[Cell]) -> int:
         except KeyboardInterrupt:
             work.interrupt()
         directory.write()
+        directory.note_command(time.monotonic() - work.started, at_once)
     show_table(directory, work.started)
     if work.interrupted:
         return 130
@@ -94,12 +95,14 @@ class Work:
     def prepare(self) -> None:
         """Build what the cells share in one process, so that none waits for another; what cannot be built fails the
         cells that need it, and no other."""
-        (self.directory.path / PREPARED).unlink(missing_ok=True)
+        before = (self.directory.path / PREPARED).stat().st_mtime_ns if (self.directory.path / PREPARED).exists() else 0
         self.preparing = _start(["prepare", str(self.directory.path)], None)
         code = _wait(self.preparing)
         self.preparing = None
         try:
             broken = json.loads((self.directory.path / PREPARED).read_text())["failed"]
+            if (self.directory.path / PREPARED).stat().st_mtime_ns == before:
+                raise ValueError("it is of an earlier command")
         except (OSError, ValueError, KeyError):
             say(f"the artefacts could not be prepared ({_ended(code)}): each cell builds what it misses, others wait")
             return

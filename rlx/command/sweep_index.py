@@ -1,6 +1,8 @@
 """A sweep's directory: `index.jsonl` and `index.parquet` with a row for each cell, replaced whole whenever a cell changes."""
 
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 from rlx.command.runs import State, state_of, write_atomically
 from rlx.core.run_name import sweep_name
-from rlx.core.sweep_record import INDEX
+from rlx.core.sweep_record import INDEX, SWEEP, flat
 
 SEEDS = ("seed", "data_seed")
 NOT_STARTED = "not started"
@@ -67,6 +69,14 @@ class SweepDirectory:
         write_atomically(self.path / INDEX, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         _write_parquet(self.path / "index.parquet", [flat(row) for row in rows])
 
+    def note_command(self, seconds: float, at_once: int) -> None:
+        """Keep what was typed, and the time on the clock, added up over all commands."""
+        took = round(float(_json(self.path / SWEEP).get("seconds") or 0.0) + seconds, 1)
+        command = shlex.join(["rlx", *sys.argv[1:]])
+        write_atomically(
+            self.path / SWEEP, json.dumps({"command": command, "seconds": took, "at_once": at_once}, indent=1)
+        )
+
 
 def axes_of(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     """For each cell's overrides, key -> value of the keys whose values differ between the cells, seeds apart.
@@ -78,14 +88,6 @@ def axes_of(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     keys = list(dict.fromkeys(key for words in typed for key in words if key not in SEEDS))
     varying = [key for key in keys if len({words.get(key) for words in typed}) > 1]
     return [{key: words.get(key, "") for key in varying} for words in typed]
-
-
-def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the index with a column for each axis (`axis.reward`), choice (`choice.world`) and metric."""
-    plain = {key: value for key, value in row.items() if key not in ("axes", "choices", "overrides", "metrics")}
-    plain |= {f"axis.{key}": value for key, value in row["axes"].items()}
-    plain |= {f"choice.{key}": value for key, value in row["choices"].items()}
-    return plain | {"overrides": " ".join(row["overrides"])} | row["metrics"]
 
 
 def read_rows(sweep_dir: Path) -> list[dict[str, Any]]:

@@ -126,6 +126,8 @@ class Comparison:
             values = np.array([self._values[name, measure] for name in names if (name, measure) in self._values])
             if len(values):
                 bounds = t_interval(values) if len(values) > 1 and np.ptp(values) > 0 else (None, None)
+                if measure == "gold/win_rate" and bounds[0] is not None:  # t does not know that a share ends at 0 and 1
+                    bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
                 found[measure] = Mean(float(values.mean()), *bounds, len(values))
         return found
 

@@ -1,6 +1,7 @@
 """What a sweep has left: its index, and the runs that the index names. The one source of its report."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from rlx.core.record import RunRecord, load_record
 
 INDEX = "index.jsonl"  # one row a cell
 PREPARED = "prepared.json"  # the artefacts that the cells share: what building them took, which could not be built
+SWEEP = "sweep.json"  # the command, and its time on the clock
 OUTPUT = "output.txt"  # in a run directory: what a cell said that did not run alone
 
 
@@ -43,6 +45,7 @@ class SweepRecord:
     path: Path
     cells: list[CellRecord]
     prepared: dict[str, Any]  # empty where nothing was prepared
+    command: dict[str, Any]  # empty where the sweep has not come to an end yet
 
     @property
     def axes(self) -> dict[str, list[str]]:
@@ -83,11 +86,22 @@ def load_sweep(sweep_dir: Path) -> SweepRecord:
     except ValueError as ex:
         raise UserError(f"{index} is not JSON: {ex}") from ex
     cells = [_cell(Path(sweep_dir), row) for row in rows]
+    return SweepRecord(Path(sweep_dir), cells, *(_json(Path(sweep_dir) / name) for name in (PREPARED, SWEEP)))
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the index with a column for each axis (`axis.reward`), choice (`choice.world`) and metric."""
+    plain = {key: value for key, value in row.items() if key not in ("axes", "choices", "overrides", "metrics")}
+    plain |= {f"axis.{key}": value for key, value in row["axes"].items()}
+    plain |= {f"choice.{key}": value for key, value in row["choices"].items()}
+    return plain | {"overrides": " ".join(row["overrides"])} | row["metrics"]
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
-        prepared = json.loads((Path(sweep_dir) / PREPARED).read_text())
+        return json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
-        prepared = {}
-    return SweepRecord(Path(sweep_dir), cells, prepared)
+        return {}
 
 
 def _cell(sweep_dir: Path, row: dict[str, Any]) -> CellRecord:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from rlx.comparison.sweep import Comparison
 from rlx.figure.style import new, zero_line
+from rlx.figure.sweep.frontier import same_scale
 from rlx.figure.sweep.look import Look, Looks
 
 TITLE = "The laws of over-optimisation, fitted"
@@ -37,6 +38,7 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
             axis.set_ylabel("gold, SD over the start")
     for axis in axes[len(facets) :]:
         axis.remove()
+    same_scale(axes[: len(facets)])
     looks.legend(figure)
     return figure, CAPTION
 

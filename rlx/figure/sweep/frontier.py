@@ -44,8 +44,8 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
             axis.set_ylabel("SD over the start")
     for axis in axes[-shape[1] :]:
         axis.set_xlabel("√KL (√nats)")
-    _same_scale(axes[0::2])
-    _same_scale(axes[1::2])
+    same_scale(axes[0::2])
+    same_scale(axes[1::2])
     looks.legend(figure)
     kinds = {mean.kind for mean in means.values()}
     bon = " Best-of-n has no training: its points are n = 1, 2, 4, …" if "bon" in kinds else ""
@@ -58,7 +58,8 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
     return figure, CAPTION.format(place=place, origin=origin, bon=bon)
 
 
-def _same_scale(axes: Sequence[Axes]) -> None:
+def same_scale(axes: Sequence[Axes]) -> None:
+    """One y range for all of them, so that panels can be compared."""
     low, high = (choose(axis.get_ylim()[i] for axis in axes) for i, choose in ((0, min), (1, max)))
     for axis in axes:
         axis.set_ylim(low, high)

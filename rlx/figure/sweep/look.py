@@ -85,14 +85,18 @@ class Looks:
         return 0.15 + LEGEND_ROW * -(-len(self._names()) // LEGEND_COLUMNS)
 
     def _names(self) -> list[tuple[str, Look]]:
-        colours = self._axes.get(self.by_colour or "", [])
-        lines = self._axes.get(self.by_line or "", [])
+        """Colours in the first column, lines in the second, or colours in both; the shorter column is filled up."""
+        colours, lines = (self._axes.get(axis or "", []) for axis in (self.by_colour, self.by_line))
         marker = "" if lines else "o"
-        found = [(v or "(default)", Look(COLOURS[i % len(COLOURS)], "-", marker)) for i, v in enumerate(colours)]
-        return found + [
-            (value or "(default)", Look(INK, LINES[j % len(LINES)], MARKERS[j % len(MARKERS)]))
-            for j, value in enumerate(lines)
+        first = [(v or "(default)", Look(COLOURS[i % len(COLOURS)], "-", marker)) for i, v in enumerate(colours)]
+        second = [
+            (v or "(default)", Look(INK, LINES[j % len(LINES)], MARKERS[j % len(MARKERS)])) for j, v in enumerate(lines)
         ]
+        if second:
+            rows, nothing = max(len(first), len(second)), [("", Look("none", "none", ""))]
+            first += nothing * (rows - len(first))
+            second += nothing * (rows - len(second))
+        return first + second
 
     def _place(self, cell: CellRecord, axis: str | None) -> int:
         return 0 if axis is None else self._axes[axis].index(cell.axes[axis])

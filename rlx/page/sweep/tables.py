@@ -1,0 +1,175 @@
+"""A sweep's tables: as text for the page and LaTeX, and with plain numbers as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlx.comparison.sweep import GOLD, MEASURES, Comparison, Mean
+from rlx.core.sweep_record import flat
+from rlx.page.sweep.words import in_short, overoptimised
+from rlx.page.verdict import bounds, number
+
+FORMS = {"bon": "d (a − b d)", "rl": "d (a − b log d)"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` are for people; `records` hold the same as numbers, a dict for each line of the CSV."""
+
+    name: str
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+    records: list[dict[str, Any]]
+
+
+def means(comparison: Comparison) -> Table:
+    """A row for each combination: how many seeds, and what they came to."""
+    over, shown = overoptimised(comparison), {}
+    records = []
+    for label, found in comparison.means.items():
+        cells = comparison.sweep.of(label)
+        done = [cell for cell in cells if cell in comparison.sweep.done]
+        shown[label] = [label, f"{len(done)} of {len(cells)}"]
+        shown[label] += [_mean(found.get(measure), measure) for measure in MEASURES] + [f"{over[label]} of {len(done)}"]
+        record = {**cells[0].axes, "seeds": len(done), "cells": len(cells), "over-optimised": over[label]}
+        for measure, mean in found.items():
+            record |= {measure: mean.value, f"{measure}_low": mean.low, f"{measure}_high": mean.high}
+        records.append(record)
+    headings = [" · ".join(comparison.sweep.axes) or "combination", "seeds done", *MEASURES.values(), "over-optimised"]
+    return Table("means", "Every combination", headings, list(shown.values()), records)
+
+
+def differences(comparison: Comparison) -> Table:
+    """A row for each pair of values of an axis: gold and win rate, and what may be said."""
+    rows, records = [], []
+    by_pair = {(one.axis, one.first, one.second, one.measure): one for one in comparison.differences}
+    for one in comparison.differences:
+        d = one.difference
+        records.append({"axis": one.axis, "first": one.first, "second": one.second, "measure": one.measure})
+        records[-1] |= {"difference": d.value, "low": d.low, "high": d.high, "seeds": d.num, "settings": one.settings}
+        records[-1] |= {"sd": d.sd, "p": d.p, "seeds_needed": d.needed, "distinguishable": d.distinguishable}
+        if one.measure == GOLD:
+            won = by_pair.get((one.axis, one.first, one.second, "gold/win_rate"))
+            rate = _difference(won.difference.value, won.difference.low, won.difference.high, 100, " %") if won else ""
+            p = "" if d.p is None else f"{d.p:.3f}"
+            pair = f"{one.axis}: {one.first or '(default)'} − {one.second or '(default)'}"
+            rows.append([pair, _difference(d.value, d.low, d.high), rate, str(d.num), p, in_short(one)])
+    headings = ["pair", "gold, SD", "win rate", "seeds", "p (sign flips)", "in words"]
+    return Table("differences", "By axis, pair by pair", headings, rows, records)
+
+
+def fits(comparison: Comparison) -> Table:
+    """A row for each fitted combination: the law, its two numbers and its peak."""
+    rows, records = [], []
+    for label, fitted in comparison.fits.items():
+        peak = fitted.peak
+        where = "none" if peak is None else number(peak[0]) + (" (not reached)" if peak[0] > fitted.furthest else "")
+        top = "" if peak is None else number(peak[1], plus=True)
+        rows.append(
+            [label, FORMS[fitted.kind], f"{fitted.a:.3f}", f"{fitted.b:.3f}", where, top, f"{fitted.error:.2f}"]
+        )
+        d_star, r_star = peak or (None, None)
+        records.append({"label": label, "form": fitted.kind, "a": fitted.a, "b": fitted.b, "peak_d": d_star})
+        records[-1] |= {"peak_gold": r_star, "points": fitted.num, "furthest": fitted.furthest, "rms": fitted.error}
+    headings = ["combination", "form", "a", "b", "d*", "gold at d*, SD", "rms error, SD"]
+    return Table("fits", "Gao et al.'s laws", headings, rows, records)
+
+
+def cells(comparison: Comparison) -> Table:
+    """A row for each cell: state, seeds, time and the reason where it is not done."""
+    rows, records = [], []
+    for cell in comparison.sweep.cells:
+        gold = comparison.value(cell, GOLD) if cell.metrics else None
+        shown = "" if gold is None else number(gold, plus=True)
+        rows.append([cell.label, f"{cell.seed}, {cell.data_seed}", cell.state, shown, _time(cell.seconds), cell.name])
+        row = {"run": cell.name, "state": cell.state, "reason": cell.reason, "seconds": cell.seconds, "seed": cell.seed}
+        row |= {"data_seed": cell.data_seed, "axes": cell.axes, "choices": {}, "overrides": [], "metrics": cell.metrics}
+        records.append({key: value for key, value in flat(row).items() if key != "overrides"})
+    headings = [
+        " · ".join(comparison.sweep.axes) or "combination",
+        "seed, data seed",
+        "state",
+        "gold, SD",
+        "time",
+        "run",
+    ]
+    return Table("cells", "Every cell", headings, rows, records)
+
+
+def as_csv(table: Table) -> str:
+    """All columns that any record has; what a record lacks is empty."""
+    columns = list(dict.fromkeys(key for record in table.records for key in record))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in record.items()} for record in table.records)
+    return text.getvalue()
+
+
+def as_latex(table: Table) -> str:
+    """A booktabs tabular, to \\input."""
+    lines = [" & ".join(_tex(word) for word in row) + r" \\" for row in table.rows]
+    head = " & ".join(_tex(word) for word in table.headings) + r" \\"
+    columns = "l" * 1 + "r" * (len(table.headings) - 1)
+    return "\n".join(
+        [
+            r"\begin{tabular}{" + columns + "}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _tex(text: str) -> str:
+    for sign in ("\\", "{", "}"):
+        text = text.replace(sign, {"\\": "\0", "{": r"\{", "}": r"\}"}[sign])
+    for sign in "&%$#_":
+        text = text.replace(sign, f"\\{sign}")
+    signs = {
+        "\0": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "−": "$-$",
+        "·": r"$\cdot$",
+    }
+    for sign, tex in signs.items():
+        text = text.replace(sign, tex)
+    return text
+
+
+def _mean(mean: Mean | None, measure: str) -> str:
+    if mean is None:
+        return ""
+    if measure == "gold/win_rate":
+        text = f"{100 * mean.value:.0f} %"
+        return (
+            text if mean.low is None or mean.high is None else f"{text} [{100 * mean.low:.0f}, {100 * mean.high:.0f}]"
+        )
+    text = number(mean.value, plus=measure in (GOLD, "curve/proxy"))
+    return text if mean.low is None else text + bounds(mean.low, mean.high)
+
+
+def _difference(value: float, low: float | None, high: float | None, scale: float = 1.0, unit: str = "") -> str:
+    text = number(scale * value, plus=True) if scale == 1.0 else f"{scale * value:+.0f}".replace("-", "−")
+    if low is None or high is None:
+        return f"{text}{unit}"
+    if scale == 1.0:
+        return f"{text}{bounds(low, high)}"
+    return f"{text}{unit} " + f"[{scale * low:.0f}, {scale * high:.0f}]".replace("-", "−")
+
+
+def _time(seconds: float) -> str:
+    return "" if not seconds else f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def all_tables(comparison: Comparison) -> Sequence[Table]:
+    """In the order in which the page tells them."""
+    return [differences(comparison), means(comparison), fits(comparison), cells(comparison)]

@@ -1,0 +1,127 @@
+"""What a sweep has shown, in words that its intervals bear."""
+
+from collections import Counter
+
+from rlx.comparison.paired import MAX_SEEDS
+from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
+from rlx.page.evidence import gather
+from rlx.page.verdict import Tone, Verdict, bounds, number, since_peak
+
+
+def verdict(comparison: Comparison) -> Verdict:
+    """The headline counts what can be told apart; the sentences say what that means and what it does not."""
+    sweep, found = comparison.sweep, [one for one in comparison.differences if one.measure == GOLD]
+    if not sweep.done:
+        return Verdict("Nothing can be said yet", ("No cell is done.",), "unclear")
+    told = [one for one in found if one.difference.distinguishable]
+    sentences = [sentence(one) for one in found] if len(found) <= 3 else _by_axis(found)
+    sentences += [_overoptimised(comparison), _scope(comparison, len(found))]
+    return Verdict(_headline(comparison, found, told), tuple(s for s in sentences if s), _tone(found, told))
+
+
+def sentence(one: AxisDifference) -> str:
+    """`warm has more gold than single: +2.35 SD [1.96, 2.73] (3 seeds, 4 settings each).`"""
+    difference = one.difference
+    size = f"{number(difference.value, plus=True)} SD{bounds(difference.low, difference.high)}"
+    over = f"{_seeds(difference.num)}{f', {one.settings} settings each' if one.settings > 1 else ''}"
+    pair = f"{name(one.axis, one.first)} and {name(one.axis, one.second)}"
+    if difference.distinguishable:
+        word = "more" if difference.value > 0 else "less"
+        return f"{name(one.axis, one.first)} has {word} gold than {name(one.axis, one.second)}: {size} ({over})."
+    if difference.num == 1:
+        return f"{pair}: {number(difference.value, plus=True)} SD with one seed, which says nothing about others."
+    if difference.low is None:
+        return f"{pair}: {number(difference.value, plus=True)} SD in every seed alike; only other data seeds can tell more."
+    return f"{pair} are not distinguishable at {over}: {size}; {needed(one)}."
+
+
+def needed(one: AxisDifference) -> str:
+    """How many seeds a difference as measured would take."""
+    seeds = one.difference.needed
+    if seeds is None:
+        return f"a difference as small as this would take more than {MAX_SEEDS:,} seeds"
+    return f"a difference of this size and spread would take about {max(seeds, one.difference.num + 1)} seeds"
+
+
+def in_short(one: AxisDifference) -> str:
+    """The last column of the table of differences."""
+    difference = one.difference
+    if difference.distinguishable:
+        return f"{one.first if difference.value > 0 else one.second} is higher"
+    if difference.num == 1:
+        return "one seed: no interval"
+    if difference.low is None:
+        return "the same in every seed"
+    seeds = "more than 1,000" if difference.needed is None else f"about {max(difference.needed, difference.num + 1)}"
+    return f"not distinguishable at {_seeds(difference.num)}; needs {seeds}"
+
+
+def name(axis: str, value: str) -> str:
+    """`reward=warm`, also for a value that was left to its default."""
+    return f"{axis}={value or '(default)'}"
+
+
+def overoptimised(comparison: Comparison) -> Counter[str]:
+    """Label -> finished cells whose gold fell measurably from its peak while the proxy rose."""
+    found: Counter[str] = Counter()
+    for cell in comparison.sweep.done:
+        evidence = gather(cell.run) if cell.run else None
+        if evidence is not None and since_peak(evidence)[1]:
+            found[cell.label] += 1
+    return found
+
+
+def _headline(comparison: Comparison, found: list[AxisDifference], told: list[AxisDifference]) -> str:
+    if not found:
+        return f"{len(comparison.sweep.done)} cells are done, of which no two can be compared seed by seed"
+    if len(found) == 1:
+        return sentence(found[0]).split(":")[0].removesuffix(".")
+    return f"{len(told)} of {len(found)} differences of gold can be told from chance at {_seeds(len(comparison.units))}"
+
+
+def _tone(found: list[AxisDifference], told: list[AxisDifference]) -> Tone:
+    return "unclear" if not told else "better" if len(told) == len(found) else "caution"
+
+
+def _by_axis(found: list[AxisDifference]) -> list[str]:
+    lines = []
+    for axis in dict.fromkeys(one.axis for one in found):
+        own = [one for one in found if one.axis == axis]
+        if len(own) == 1:
+            lines.append(sentence(own[0]))
+            continue
+        told = [one for one in own if one.difference.distinguishable]
+        largest = max(told or own, key=lambda one: abs(one.difference.value))
+        lines.append(
+            f"{axis}: {len(told)} of {len(own)} pairs can be told apart, the largest of them: {sentence(largest)}"
+        )
+    return lines
+
+
+def _overoptimised(comparison: Comparison) -> str:
+    counts, total = overoptimised(comparison), len(comparison.sweep.done)
+    if not counts:
+        return f"In none of {total} finished cells is it shown that gold fell from its peak while the proxy rose."
+    most = ", ".join(f"{label} ({count})" for label, count in counts.most_common(4))
+    more = f" and {len(counts) - 4} more combinations" if len(counts) > 4 else ""
+    return (
+        f"Over-optimised, gold falling measurably from its peak while the proxy rose: {counts.total()} of {total} cells, "
+        f"{most}{more}."
+    )
+
+
+def _scope(comparison: Comparison, comparisons: int) -> str:
+    """What the intervals do not cover."""
+    text = ""
+    if comparisons > 1:
+        text = f"Of {comparisons} comparisons with nothing behind them, one in twenty would look like a difference. "
+    if len({unit[1] for unit in comparison.units}) == 1 and len(comparison.units) > 1:
+        text += (
+            "All cells share one data seed and so their data and reward models: the intervals tell of the luck of training, "
+            "not of other reward models (that takes data_seed=0,1,2)."
+        )
+    return text.strip()
+
+
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
