@@ -118,7 +118,13 @@ def bon_rows(config: Mapping[str, Any], noise: float) -> list[dict[str, Any]]:
             units |= {
                 f"{name}/score_sd_units{end}": value + by for end, by in (("", 0), ("_low", -0.1), ("_high", 0.1))
             }
-        row = {"bon/n": n, "proxy/score": proxy, "gold/score": 4 + 1.5 * gold, "gold/win_rate": 0.5 + gold / 4, **units}
+        row = {
+            "bon/n": n,
+            "proxy/score": proxy,
+            "gold/score": 4 + 1.5 * gold,
+            "gold/win_rate": min(0.5 + gold / 4, 1.0),
+            **units,
+        }
         row |= {"objective/kl": kl, "objective/sqrt_kl": d, "objective/kl_start": kl, "objective/sqrt_kl_start": d}
         rows.append({"step": n, "split": "bon", **row})
     return rows

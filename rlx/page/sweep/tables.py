@@ -53,11 +53,11 @@ def differences(comparison: Comparison) -> Table:
         records[-1] |= {"sd": d.sd, "p": d.p, "seeds_needed": d.needed, "distinguishable": d.distinguishable}
         if one.measure == GOLD:
             won = by_pair.get((one.axis, one.first, one.second, "gold/win_rate"))
-            rate = _difference(won.difference.value, won.difference.low, won.difference.high, 100, " %") if won else ""
+            rate = _difference(won.difference.value, won.difference.low, won.difference.high, 100) if won else ""
             p = "" if d.p is None else f"{d.p:.3f}"
             pair = f"{one.axis}: {one.first or '(default)'} − {one.second or '(default)'}"
             rows.append([pair, _difference(d.value, d.low, d.high), rate, str(d.num), p, in_short(one)])
-    headings = ["pair", "gold, SD", "win rate", "seeds", "p (sign flips)", "in words"]
+    headings = ["pair", "gold, SD", "win rate, points", "seeds", "p", "in words"]
     return Table("differences", "By axis, pair by pair", headings, rows, records)
 
 
@@ -154,16 +154,17 @@ def _mean(mean: Mean | None, measure: str) -> str:
             text if mean.low is None or mean.high is None else f"{text} [{100 * mean.low:.0f}, {100 * mean.high:.0f}]"
         )
     text = number(mean.value, plus=measure in (GOLD, "curve/proxy"))
-    return text if mean.low is None else text + bounds(mean.low, mean.high)
+    return text + bounds(mean.low, mean.high) if measure == GOLD and mean.low is not None else text  # the CSV has all
 
 
-def _difference(value: float, low: float | None, high: float | None, scale: float = 1.0, unit: str = "") -> str:
-    text = number(scale * value, plus=True) if scale == 1.0 else f"{scale * value:+.0f}".replace("-", "−")
-    if low is None or high is None:
-        return f"{text}{unit}"
+def _difference(value: float, low: float | None, high: float | None, scale: float = 1.0) -> str:
+    """In SD with two decimals, or `scale`d to whole points."""
     if scale == 1.0:
-        return f"{text}{bounds(low, high)}"
-    return f"{text}{unit} " + f"[{scale * low:.0f}, {scale * high:.0f}]".replace("-", "−")
+        return number(value, plus=True) + ("" if low is None else bounds(low, high))
+    text = f"{scale * value:+.0f}" + (
+        "" if low is None or high is None else f" [{scale * low:.0f}, {scale * high:.0f}]"
+    )
+    return text.replace("-", "−")
 
 
 def _time(seconds: float) -> str:

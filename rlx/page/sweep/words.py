@@ -103,7 +103,7 @@ def _overoptimised(comparison: Comparison) -> str:
     if not counts:
         return f"In none of {total} finished cells is it shown that gold fell from its peak while the proxy rose."
     most = ", ".join(f"{label} ({count})" for label, count in counts.most_common(4))
-    more = f" and {len(counts) - 4} more combinations" if len(counts) > 4 else ""
+    more = f" and {len(counts) - 4} more" if len(counts) > 4 else ""
     return (
         f"Over-optimised, gold falling measurably from its peak while the proxy rose: {counts.total()} of {total} cells, "
         f"{most}{more}."

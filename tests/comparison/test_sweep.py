@@ -1,0 +1,85 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rlx.comparison.curve import curve_of, mean_curve
+from rlx.comparison.sweep import GOLD, Comparison
+from rlx.core.sweep_record import load_sweep
+from tests.synthetic_sweep import write_sweep
+
+AXES = {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return Comparison(load_sweep(write_sweep(tmp_path_factory.mktemp("runs"), AXES)))
+
+
+def test_axes_and_their_values_are_in_the_order_in_which_they_were_typed(whole):
+    assert whole.sweep.axes == {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
+    assert whole.sweep.labels == ["single · frozen", "single · soup", "warm · frozen", "warm · soup"]
+
+
+def test_a_difference_is_of_the_same_seeds_averaged_over_the_other_axis(whole):
+    gold = {(c.axes["reward"], c.axes["reference"], c.seed): c.metrics[GOLD] for c in whole.sweep.cells}
+    by_seed = [np.mean([gold["warm", r, s] - gold["single", r, s] for r in ("frozen", "soup")]) for s in (0, 1, 2)]
+    (found,) = (one for one in whole.differences if one.axis == "reward" and one.measure == GOLD)
+    assert (found.first, found.second, found.settings) == ("warm", "single", 2)
+    assert found.difference.num == 3 and found.difference.value == pytest.approx(np.mean(by_seed))
+    assert found.difference.sd == pytest.approx(np.std(by_seed, ddof=1))
+
+
+def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
+    """Seed 1 of single/frozen failed: seed 1 of reward is then compared with soup alone."""
+    comparison = Comparison(load_sweep(write_sweep(tmp_path, AXES, failed=[1])))
+    gold = {(c.axes["reward"], c.axes["reference"], c.seed): c.metrics[GOLD] for c in comparison.sweep.done}
+    assert len(gold) == 11
+    (found,) = (one for one in comparison.differences if one.axis == "reward" and one.measure == GOLD)
+    seed1 = gold["warm", "soup", 1] - gold["single", "soup", 1]
+    others = [np.mean([gold["warm", r, s] - gold["single", r, s] for r in ("frozen", "soup")]) for s in (0, 2)]
+    assert found.difference.value == pytest.approx(np.mean([seed1, *others]))
+    assert comparison.means["single · frozen"][GOLD].num == 2
+
+
+def test_one_seed_gives_means_without_bounds_and_differences_without_claims(tmp_path):
+    comparison = Comparison(load_sweep(write_sweep(tmp_path, AXES, seeds=[4])))
+    assert comparison.means["warm · soup"][GOLD].low is None
+    assert not any(one.difference.distinguishable for one in comparison.differences)
+
+
+def test_a_sweep_over_seeds_alone_has_one_combination_and_no_differences(tmp_path):
+    comparison = Comparison(load_sweep(write_sweep(tmp_path, {})))
+    assert comparison.sweep.labels == ["all"] and comparison.differences == []
+    assert comparison.means["all"][GOLD].num == 3
+
+
+def test_a_run_that_was_cut_off_does_not_cut_off_the_mean_of_those_that_are_done(tmp_path):
+    comparison = Comparison(load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, unfinished=[0])))
+    assert len(comparison.curves["single"]) == 2
+    assert list(comparison.mean_curves["single"].steps_S) == list(range(0, 81, 10))
+
+
+def test_fits_take_the_evaluations_of_all_seeds_of_training_and_of_best_of_n(tmp_path):
+    """Made without own noise from a = .9, b = .62 for training, and 1.1 x .9, .5 x .62 for best-of-n."""
+    axes = {"optimizer": ["ppo", "bon"]}
+    comparison = Comparison(load_sweep(write_sweep(tmp_path, axes, noise=0.0)))
+    bon, ppo = comparison.fits["bon"], comparison.fits["ppo"]
+    assert (bon.kind, ppo.kind) == ("bon", "rl")
+    assert (bon.a, bon.b) == pytest.approx((0.99, 0.31)) and bon.num == 3 * 8
+    assert ppo.a / ppo.b == pytest.approx(0.9 / 0.62, rel=0.05) and ppo.num == 3 * 8
+
+
+def test_a_curve_knows_how_far_gold_fell_from_its_peak(whole):
+    curve = curve_of(whole.sweep.of("single · frozen")[0].run)
+    assert curve is not None and curve.from_start and curve.fall == pytest.approx(curve.gold_S.max() - curve.gold_S[-1])
+
+
+def test_the_mean_over_seeds_is_taken_at_the_steps_that_all_have(whole):
+    one, two, _ = whole.curves["warm · soup"]
+    kept = dataclasses.replace(
+        two, **{f"{n}_S": getattr(two, f"{n}_S")[:4] for n in ("steps", "distance", "gold", "proxy")}
+    )
+    mean = mean_curve([one, kept])
+    assert list(mean.steps_S) == [0, 10, 20, 30]
+    assert np.allclose(mean.gold_S, (one.gold_S[:4] + two.gold_S[:4]) / 2)

@@ -1,0 +1,140 @@
+"""A sweep's page and tables: what they say, that nothing is run, and that numbers agree."""
+
+import csv
+import re
+
+import pytest
+
+import rlx.report
+from rlx.cli import main
+from rlx.comparison.paired import Difference
+from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
+from rlx.core.error import UserError
+from rlx.core.sweep_record import load_sweep
+from rlx.page.sweep.tables import Table, as_csv, as_latex, differences
+from rlx.page.sweep.words import in_short, sentence
+from tests.synthetic_sweep import write_sweep
+from tests.test_report import Page
+
+AXES = {"reward": ["single", "warm"], "optimizer": ["ppo", "bon"]}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A sweep with one failed and one interrupted cell, and its page."""
+    folder = write_sweep(tmp_path_factory.mktemp("runs"), AXES, failed=[2], unfinished=[5])
+    assert rlx.report.run(folder) == 0
+    return folder, Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def difference(
+    value: float, low: float | None, high: float | None, num: int = 3, need: int | None = 7
+) -> AxisDifference:
+    return AxisDifference("reward", "warm", "single", GOLD, 2, Difference(value, low, high, num, 0.1, 0.25, need))
+
+
+@pytest.mark.parametrize(
+    ("one", "says", "short"),
+    [
+        (
+            difference(0.31, 0.1, 0.52),
+            "reward=warm has more gold than reward=single: +0.31 SD [0.10, 0.52] (3 seeds, 2 settings each).",
+            "warm is higher",
+        ),
+        (difference(-0.31, -0.52, -0.1), "reward=warm has less gold than reward=single", "single is higher"),
+        (
+            difference(0.31, -0.2, 0.82),
+            "are not distinguishable at 3 seeds, 2 settings each: +0.31 SD [−0.20, 0.82]; a difference of this size and "
+            "spread would take about 7 seeds",
+            "not distinguishable at 3 seeds; needs about 7",
+        ),
+        (
+            difference(0.0, -0.2, 0.2, need=None),
+            "a difference as small as this would take more than 1,000 seeds",
+            "not distinguishable at 3 seeds; needs more than 1,000",
+        ),
+        (
+            difference(0.31, None, None, num=1),
+            "with one seed, which says nothing about others",
+            "one seed: no interval",
+        ),
+        (difference(0.31, None, None), "in every seed alike", "the same in every seed"),
+    ],
+)
+def test_a_difference_is_said_in_words_that_its_interval_bears(one, says, short):
+    assert says in sentence(one)
+    assert in_short(one) == short
+
+
+def test_the_page_tells_what_can_be_told_apart_what_failed_and_what_it_does_not_cover(swept):
+    _, page = swept
+    text = " ".join(page.text.split())
+    for words in (
+        "10 done, 1 failed, 1 interrupted",
+        "12 cells: reward: single, warm; optimizer: ppo, bon; seed 0, 1, 2.",
+        "reward=warm has more gold than reward=single",
+        "All cells share one data seed",
+        "UserError: the reward of step 41 is NaN <b>",
+        "single · ppo, seed 2",
+        "d (a − b log d)",
+        "2 of 3",
+    ):
+        assert words in text, words
+    assert page.tags.count("img") == 4
+
+
+def test_the_page_needs_no_file_and_no_script_and_shows_no_markup_of_others(swept):
+    _, page = swept
+    assert "script" not in page.tags and "link" not in page.tags and "is NaN <b>" not in page.source
+    assert not re.search(r"https?://", re.sub(r"base64,[\w+/=]+", "", page.source))
+
+
+def test_tables_lie_beside_the_pictures_as_csv_with_plain_numbers_and_as_latex(swept):
+    folder, _ = swept
+    names = {path.name for path in (folder / "figures").iterdir()}
+    pictures = {f"{name}.png" for name in ("effects", "frontier", "fits", "grid")}
+    assert names == pictures | {f"{t}.{e}" for t in ("cells", "differences", "fits", "means") for e in ("csv", "tex")}
+    with (folder / "figures" / "differences.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    comparison = Comparison(load_sweep(folder))
+    wanted = next(one for one in comparison.differences if one.axis == "reward" and one.measure == GOLD)
+    found = next(row for row in rows if row["axis"] == "reward" and row["measure"] == GOLD)
+    assert float(found["low"]) == wanted.difference.low and found["distinguishable"] == "True"
+    assert len(list(csv.DictReader((folder / "figures" / "cells.csv").open()))) == 12
+    latex = (folder / "figures" / "differences.tex").read_text()
+    assert latex.startswith(r"\begin{tabular}{lrrrrr}") and r"reward: warm $-$ single & +" in latex
+    assert latex.count(r"\\") == 1 + len(differences(comparison).rows)
+
+
+def test_latex_takes_no_sign_of_ours_for_its_own():
+    table = Table("t", "", ["a_b", "50 %"], [["x & y", "{#$}\\~^"]], [])
+    assert r"a\_b & 50 \% \\" in as_latex(table)
+    assert r"x \& y & \{\#\$\}\textbackslash{}\textasciitilde{}\textasciicircum{} \\" in as_latex(table)
+
+
+def test_csv_has_the_columns_of_all_records():
+    assert as_csv(Table("t", "", [], [], [{"a": 1, "b": None}, {"a": 2, "c": 0.5}])) == "a,b,c\n1,,\n2,,0.5\n"
+
+
+def test_a_sweep_in_which_nothing_is_done_has_a_page(tmp_path):
+    folder = write_sweep(tmp_path, {"reward": ["single", "warm"]}, seeds=[0], failed=[0, 1])
+    assert main(["report", str(folder)]) == 0
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "Nothing can be said yet" in page.text and "2 failed" in page.text and "img" not in page.tags
+    assert "it takes a cell with two evaluations" in page.text
+
+
+def test_a_run_directory_that_is_gone_is_a_row_that_says_so(tmp_path):
+    folder = write_sweep(tmp_path, {"reward": ["single", "warm"]}, seeds=[0])
+    gone = next(path for path in tmp_path.glob("warm-*"))
+    (gone / "config.yaml").unlink()
+    record = load_sweep(folder)
+    assert [cell.state for cell in record.cells] == ["done", "gone"]
+
+
+def test_an_index_that_is_damaged_or_absent_is_refused_by_name(tmp_path):
+    with pytest.raises(UserError, match=r"is not a sweep: it has no index\.jsonl"):
+        load_sweep(tmp_path)
+    (tmp_path / "index.jsonl").write_text("{")
+    with pytest.raises(UserError, match=r"index\.jsonl is not JSON"):
+        load_sweep(tmp_path)
