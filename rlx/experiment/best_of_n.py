@@ -38,12 +38,15 @@ def curve(pool: ScoredPool) -> list[dict[str, float]]:
     Gains are over the mean of all N completions of a prompt (n = 1), in standard deviations over the prompts' first
     completions, which are what every run of this data calls the start. `*_to_end` is what is still gained up to N; that
     of gold is widened for its peak being picked from all n. KL is that of best-of-n to the policy that samples, which is
-    exact but for ties, plus the mean log-ratio of its completions to the reference.
+    exact but for ties, plus the mean log-ratio of its completions to the reference. `gold/<factor>` as in a held-out row.
     """
     ns = sizes(pool.gold_PN.shape[1])
     values = [pool.proxy_PN, pool.gold_PN, pool.log_ratio_PN, pool.chosen_by_PN, pool.proxy_PN**2, pool.gold_PN**2]
     best = expected_best(pool.chosen_by_PN, np.stack(values), ns)
     proxy_SP, gold_SP, ratio_SP, chosen_by_SP, proxy2_SP, gold2_SP = best
+    factors = {
+        name: expected_best(pool.chosen_by_PN, np.stack([x_PN, x_PN**2]), ns) for name, x_PN in pool.factors_PN.items()
+    }
     rows: list[dict[str, float]] = []
     for s, n in enumerate(ns):
         kl_start = kl_bon(n)
@@ -63,6 +66,10 @@ def curve(pool: ScoredPool) -> list[dict[str, float]]:
                 "objective/sqrt_kl_start": math.sqrt(kl_start),
             }
         )
+        rows[-1] |= {f"gold/{name}": float(mean_SP[s].mean()) for name, (mean_SP, _) in factors.items()}
+        rows[-1] |= {
+            f"gold_std/{name}": _spread(mean_SP[s], squares_SP[s]) for name, (mean_SP, squares_SP) in factors.items()
+        }
         for name, values_SP, first_P, confidence in (
             ("proxy", proxy_SP, pool.proxy_PN[:, 0], 0.95),
             ("gold", gold_SP, pool.gold_PN[:, 0], 1 - 0.05 / (len(ns) - 1)),

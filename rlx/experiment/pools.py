@@ -21,6 +21,7 @@ from rlx.supervised.pool import (
     PoolLogps,
     PoolScores,
     batches,
+    read_factors,
     read_numbers,
     read_pool,
 )
@@ -85,6 +86,7 @@ class ScoredPool:
     chosen_by_PN: np.ndarray
     gold_PN: np.ndarray
     log_ratio_PN: np.ndarray
+    factors_PN: dict[str, np.ndarray]  # what gold is made of, by name
 
 
 def scored_pool(
@@ -108,4 +110,15 @@ def scored_pool(
     chosen_by_B = penalised(proxy_B, penalty_B, regularizer.beta)
     gold_B = read_numbers(at[id(recipes.gold)], "gold")
     shape = (-1, recipes.pool.num_samples)
-    return ScoredPool(drawn, *(x.view(shape).numpy() for x in (proxy_B, chosen_by_B, gold_B, logps[0] - logps[1])))
+
+    def by_prompt(x_B: torch.Tensor) -> np.ndarray:
+        return x_B.view(shape).numpy()
+
+    return ScoredPool(
+        drawn,
+        by_prompt(proxy_B),
+        by_prompt(chosen_by_B),
+        by_prompt(gold_B),
+        by_prompt(logps[0] - logps[1]),
+        {name: by_prompt(x_B) for name, x_B in read_factors(at[id(recipes.gold)]).items()},
+    )

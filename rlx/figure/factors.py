@@ -32,7 +32,14 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         colour = QUIET if abs(end) < UNMOVED else GOOD if end > 0 else BAD
         axis.plot(steps, values, color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=2 + (colour != QUIET))
         labels.append(EndLabel(steps[-1], end, f"{shortened(name)} {signed(end)}", colour))
-    step_axis(axis)
+    if record.bon:
+        ns = record.series("bon", "bon/n")[0]
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(ns, [f"{n:,}" for n in ns])
+        axis.minorticks_off()
+        axis.set_xlabel("n, completions to choose from")
+    else:
+        step_axis(axis)
     axis.set_ylabel("change, SD")
     axis.margins(x=0.03)
     label_ends(axis, labels, size=10)
@@ -44,7 +51,8 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
 
 def start_spreads(record: RunRecord) -> dict[str, float]:
     """Factor -> SD over the completions of the first evaluation."""
-    first = record.heldout[0] if record.heldout else {}
+    rows = record.bon or record.heldout
+    first = rows[0] if rows else {}
     return {name: first[f"gold_std/{name}"] for name in record.factors if first.get(f"gold_std/{name}") is not None}
 
 
@@ -54,5 +62,5 @@ def shortened(name: str) -> str:
 
 
 def _change(record: RunRecord, name: str) -> tuple[np.ndarray, np.ndarray]:
-    steps, values = record.series("heldout", f"gold/{name}")
+    steps, values = record.series("bon" if record.bon else "heldout", f"gold/{name}")
     return steps, values - values[0] if len(values) else values

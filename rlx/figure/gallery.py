@@ -9,7 +9,7 @@ import matplotlib as mpl
 from rlx.core.record import RunRecord
 from rlx.figure import curves, disagreement, factors, gold_by_divergence, gold_by_step, optimizer, style, win_rate
 
-OF_BEST_OF_N = (gold_by_divergence,)  # there is no training to look at
+OF_BEST_OF_N = (gold_by_divergence, factors)  # there is no training to look at
 FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, optimizer)
 
 

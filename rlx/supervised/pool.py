@@ -144,9 +144,10 @@ class PoolLogps:
 
 @dataclass(frozen=True)
 class PoolGold:
-    """gold.safetensors: "gold" (B,), the gold judge's score of each completion, in its own unit."""
+    """gold.safetensors: "gold" (B,), the gold judge's score of each completion, in its own unit, and factors.safetensors:
+    each factor (B,) that the judge names for all completions."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     pool: Pool
     checkpoint: str | None  # of a given gold model
@@ -158,12 +159,17 @@ class PoolGold:
         judge = gold_judge(policy.world, policy.model, policy.sft, numbers, store, seed)
         prompts, completions = read_completions(store.fetch(self.pool, seed))
         scores: list[float] = []
+        factors: list[dict[str, float]] = []
         with stage("gold scores of the pool", len(completions)) as bar:
             for start in range(0, len(completions), COMPLETIONS_AT_A_TIME):
                 part = slice(start, start + COMPLETIONS_AT_A_TIME)
                 scores += judge.score(prompts[part], completions[part])
+                factors += judge.factors(prompts[part], completions[part])
                 bar.advance(len(completions[part]))
         save_file({"gold": torch.tensor(scores, dtype=torch.float64)}, directory / "gold.safetensors")
+        names = sorted(set.intersection(*(set(own) for own in factors)))
+        columns = {name: torch.tensor([own[name] for own in factors], dtype=torch.float64) for name in names}
+        save_file(columns, directory / "factors.safetensors")
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,11 @@ def read_completions(directory: Path) -> tuple[list[Prompt], list[Completion]]:
     return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [
         Completion(r["completion"], r["ended"]) for r in rows
     ]
+
+
+def read_factors(directory: Path) -> dict[str, Tensor]:
+    """Factor -> (B,) of a PoolGold."""
+    return load_file(directory / "factors.safetensors")
 
 
 def read_numbers(directory: Path, name: str) -> Tensor:

@@ -113,7 +113,7 @@ def test_a_distilled_policy_is_trained_measured_and_exported(train, cache):
 def pool_of(proxy_PN, gold_PN) -> ScoredPool:
     proxy, gold = np.array(proxy_PN, dtype=float), np.array(gold_PN, dtype=float)
     drawn = DrawnPool(torch.zeros(proxy.size), torch.ones(proxy.size).long(), torch.ones(proxy.size).bool())
-    return ScoredPool(drawn, proxy, proxy, gold, np.zeros_like(proxy))
+    return ScoredPool(drawn, proxy, proxy, gold, np.zeros_like(proxy), {"half": gold / 2})
 
 
 def test_the_curve_is_in_sd_of_first_completions_over_the_mean_of_all():
@@ -123,6 +123,7 @@ def test_the_curve_is_in_sd_of_first_completions_over_the_mean_of_all():
     assert (first["gold/score"], last["gold/score"]) == (2.0, 3.0)
     assert last["gold/score_sd_units"] == pytest.approx(1 / 2**0.5) == first["gold/to_end_sd_units"]
     assert first["gold/score_sd_units"] == 0 == last["gold/to_end_sd_units"]
+    assert (first["gold/half"], last["gold/half"]) == (1.0, 1.5)
     assert first["gold/std"] == pytest.approx(2**0.5) and last["gold/std"] == pytest.approx(1)  # of 0 2 2 4; of 2 4
 
 

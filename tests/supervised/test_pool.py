@@ -22,6 +22,7 @@ from rlx.supervised.pool import (
     PoolScores,
     batches,
     read_completions,
+    read_factors,
     read_numbers,
     read_pool,
 )
@@ -117,6 +118,7 @@ def test_gold_is_the_judges_of_the_texts(pool, store):
     recipe = pool()
     gold = read_numbers(store.fetch(PoolGold(recipe, None, None), 0), "gold")
     assert gold.tolist() == WordWorld().judge().score(*read_completions(store.fetch(recipe, 0)))  # pyright: ignore
+    assert read_factors(store.fetch(PoolGold(recipe, None, None), 0)) == {}  # this judge names none
 
 
 def test_another_reward_is_another_artefact_of_the_same_pool(pool, member, store):
