@@ -4,10 +4,21 @@ import logging
 import math
 
 from rlx.core.evaluation import Evaluation
-from rlx.metric import correlation, disagreement, divergence, diversity, entropy, factors, length, score, win_rate
+from rlx.metric import (
+    correlation,
+    disagreement,
+    divergence,
+    diversity,
+    entropy,
+    factors,
+    length,
+    meteor,
+    score,
+    win_rate,
+)
 
 log = logging.getLogger(__name__)
-MEASUREMENTS = (score, win_rate, correlation, divergence, entropy, length, diversity, disagreement, factors)
+MEASUREMENTS = (score, win_rate, correlation, divergence, entropy, length, diversity, meteor, disagreement, factors)
 
 
 def measure_all(evaluation: Evaluation) -> dict[str, float]:

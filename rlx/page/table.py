@@ -22,6 +22,7 @@ MEASURED = (
     ("completions/eos_rate", "share that ends by itself"),
     ("diversity/distinct_2", "distinct pairs of words"),
     ("diversity/similarity", "similarity across prompts"),
+    ("diversity/meteor", "METEOR similarity across prompts"),
     ("diversity/repetition", "repetition within an answer"),
     ("diversity/duplicates", "answers that another prompt got too"),
 )

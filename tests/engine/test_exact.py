@@ -115,9 +115,9 @@ def test_inpo_reaches_the_nash_policy_of_a_game_that_no_reward_describes(tmp_pat
     assert level.max() - level.min() < 1e-6
     policy = play(
         inpo("preference", 1.0), regularizer, LIKES_ROCK, tmp_path, steps=40, lr=5e-3, preference_model=Game(),
-        num_prompts=1024,
+        num_prompts=512,
     )  # fmt: skip
-    assert distance(policy, wanted) < 0.05
+    assert distance(policy, wanted) < 0.06
 
 
 def test_a_reward_made_of_the_same_game_ends_beside_the_nash_policy_and_is_exploited(tmp_path):
