@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rlx.command.runs import run_dir_of, shown, state_of
 from rlx.command.sweep_index import Row, SweepDirectory
-from rlx.core.store import Store
+from rlx.core.store import Recipe, Store
 from rlx.estimate import duration
 from rlx.estimate.size import ModelSize, disk_bytes, held_bytes, known_size
 from rlx.estimate.sweep import SweepPlan, whole_sweep
@@ -92,16 +92,16 @@ def _sums(console: Console, rows: Sequence[Row], plan: SweepPlan, at_once: int) 
         console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
 
 
-def _artefacts(console: Console, config: Mapping[str, Any]) -> list[str]:
-    """The names of the artefacts still to build."""
+def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]:
+    """The artefacts still to build, by name."""
     from rlx.experiment.cell import cell_of
 
     recipes, seed = cell_of(config).recipes(), config["data_seed"]
-    store, missing = Store(Path(config["cache_dir"]).expanduser()), []
+    store, missing = Store(Path(config["cache_dir"]).expanduser()), {}
     table = _table(console, f"artefacts in {config['cache_dir']}", "artefact", "state", "where")
     for name, recipe in recipes.items():
         there = store.has(recipe, seed)
-        missing += [] if there else [name]
+        missing |= {} if there else {name: recipe}
         table.add_row(name, "[green]there[/]" if there else "[yellow]to build[/]", store.path(recipe, seed).name)
     console.print(table)
     return missing
@@ -121,7 +121,7 @@ def _work(console: Console, config: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: list[str]) -> None:
+def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: dict[str, Recipe]) -> None:
     past = duration.past_runs(Path(config["runs_dir"]))
     estimate = duration.from_past(config, past)
     if estimate is None and size is not None:
@@ -132,7 +132,7 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
     table = _table(console, f"time ({estimate.source})", "stage", "time")
     for stage, seconds in estimate.seconds.items():
         table.add_row(stage, _minutes(seconds))
-    building, unknown = duration.of_artefacts(config, missing, past)
+    building, unknown = duration.of_recipes(config, missing, Store(Path(config["cache_dir"]).expanduser()), past)
     if missing:
         never = f"not known for {len(unknown)}, none was built here" if unknown else ""
         known = _minutes(building) if len(unknown) < len(missing) else ""

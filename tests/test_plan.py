@@ -23,7 +23,7 @@ def test_a_plan_lists_artefacts_work_time_memory_and_disk_and_writes_nothing(emp
     assert main(["plan", "reward=warm", "reference=soup", "reward.num_members=3"]) == 0
     text = capsys.readouterr().out
     assert "would be made" in text and "SFT policy 1" in text and "reward model 2" in text and "to build" in text
-    assert "5,120" in text  # completions: 80 rollouts of 64 prompts
+    assert "6,400" in text  # completions: 100 rollouts of 64 prompts
     assert "rule of thumb" in text and "AdamW" in text and "disk:" in text
     assert list(empty.iterdir()) == []
 
@@ -44,3 +44,26 @@ def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(em
     assert "2 min" in text  # 60 s x 160/80
     assert "40 s" in text  # 20 s x 512/256
     assert "6 artefacts" in text and "4 min; not known for 3" in text  # 60 s + 2 x 90 s; pairs, head, reference set
+
+
+def test_the_plan_of_a_sweep_lists_cells_shared_artefacts_and_sums_and_writes_nothing(empty, capsys):
+    assert main(["plan", "-m", "reward=warm", "seed=0,1", "reward.num_members=1,3"]) == 2
+    assert "one alone is reward=single" in capsys.readouterr().err  # every cell is checked
+    assert main(["plan", "-m", "reward=single,ensemble_mean", "reference=frozen,soup", "seed=0,1"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "8 cells, 0 of them done" in text and "reward=ensemble_mean reference=soup seed=1 not started" in text
+    assert "SFT policy 0 to build 8 SFTPolicy-" in text and "reward model 1 to build 4 RewardMember-" in text
+    assert "9 to build, each once" in text and "8 to run, one after another" in text
+    assert "on the clock" in text and "memory" in text and "disk, runs" in text
+    assert list(empty.iterdir()) == []
+
+
+def test_a_cell_that_is_done_needs_neither_time_nor_artefacts(empty, capsys):
+    config = checked(compose(["seed=1"])[0].config)
+    run_dir = empty / "runs" / run_name(config)
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config))
+    (run_dir / "status.json").write_text(json.dumps({"state": "done"}))
+    assert main(["plan", "-m", "seed=1,2"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "2 cells, 1 of them done" in text and "1 to run" in text and "SFT policy 0 to build 1 SFTPolicy" in text

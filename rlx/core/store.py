@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -51,6 +51,19 @@ class Store:
             return json.loads((self.path(recipe, seed) / MANIFEST).read_text()).get("seconds")
         except (OSError, ValueError):
             return None
+
+    def seconds_of_kin(self, recipe: Recipe) -> float | None:
+        """The longest that building an artefact took whose recipe differs from this one in its `index` at most, whatever
+        the seed; None if none was timed here."""
+        wanted, found = _of_any_index(canonical(recipe)), []
+        for path in self.root.glob(f"{type(recipe).__name__}-*/{MANIFEST}"):
+            try:
+                manifest = json.loads(path.read_text())
+                if _of_any_index(manifest["recipe"]) == wanted and manifest.get("seconds") is not None:
+                    found.append(float(manifest["seconds"]))
+            except (OSError, ValueError, KeyError):
+                continue
+        return max(found, default=None)
 
     def fetch(self, recipe: Recipe, seed: int) -> Path:
         """The artefact's folder, built first if it is missing or damaged. Of several processes, one builds."""
@@ -107,6 +120,12 @@ def canonical(value: object) -> object:
         return [canonical(v) for v in value]
     assert value is None or isinstance(value, str | int | float | bool), f"{type(value)} cannot be part of a recipe"
     return value
+
+
+def _of_any_index(recipe: Any) -> Any:
+    if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict):
+        recipe = [*recipe[:-1], {key: value for key, value in recipe[-1].items() if key != "index"}]
+    return json.loads(json.dumps(recipe, sort_keys=True))
 
 
 def hashes(directory: Path) -> dict[str, str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlx.core.store import Recipe, Store
+
 LIKE = (
     "world",
     "model",
@@ -119,6 +121,17 @@ def of_artefacts(config: Mapping[str, Any], names: list[str], runs: list[PastRun
                 spent[_kind(stage)] = max(seconds, spent.get(_kind(stage), 0.0))
     unknown = [name for name in names if spent.get(_kind(name), 0.0) < FOUND]
     return sum(spent.get(_kind(name), 0.0) for name in names), unknown
+
+
+def of_recipes(
+    config: Mapping[str, Any], recipes: Mapping[str, Recipe], store: Store, runs: list[PastRun]
+) -> tuple[float, list[str]]:
+    """As `of_artefacts`, for the missing artefacts by name; what no run has built may have been built by a sweep, and then
+    its kin in the store say how long that took."""
+    seconds, unknown = of_artefacts(config, list(recipes), runs)
+    kin = {name: store.seconds_of_kin(recipes[name]) for name in unknown}
+    known = [took for took in kin.values() if took is not None]
+    return seconds + sum(known), [name for name, took in kin.items() if took is None]
 
 
 def _kind(name: str) -> str:

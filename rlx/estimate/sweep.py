@@ -49,7 +49,7 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> S
             path, there = store.path(recipe, config["data_seed"]), store.has(recipe, config["data_seed"])
             before = found.get(path.name)
             if before is None and not there and not is_done:
-                more, none = duration.of_artefacts(config, [name], past)
+                more, none = duration.of_recipes(config, {name: recipe}, store, past)
                 building, unknown = building + more, [*unknown, *none]
             if is_done and before is None and not there:
                 continue  # a run that is done needs nothing any more

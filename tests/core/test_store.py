@@ -140,3 +140,18 @@ def test_a_manifest_keeps_the_seconds_of_its_own_building_without_those_of_its_p
     flour, bread = store.seconds(Flour(1), 0), store.seconds(Bread(Flour(1)), 0)
     assert flour is not None and bread is not None and flour >= wait > bread
     assert store.seconds(Flour(2), 0) is None
+
+
+def test_kin_that_differ_in_their_index_alone_say_how_long_building_takes(tmp_path, monkeypatch):
+    @dataclass(frozen=True)
+    class Loaf(Flour):
+        index: int = 0
+
+    waits = {0: 0.0, 1: 0.3}
+    monkeypatch.setattr(Loaf, "build", lambda self, directory, store, seed: time.sleep(waits[self.index]))
+    store = Store(tmp_path)
+    for index in (0, 1):
+        store.fetch(Loaf(500, index), seed=7)
+    found = store.seconds_of_kin(Loaf(500, 5))
+    assert found is not None and found >= 0.3
+    assert store.seconds_of_kin(Loaf(400, 5)) is None
