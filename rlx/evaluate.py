@@ -1,5 +1,6 @@
 """`rlx evaluate RUN`: measure a finished run's model again on held-out prompts, as many as wanted."""
 
+import logging
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,8 @@ from rlx.experiment.cell import cell_of
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 
+log = logging.getLogger(__name__)
+
 
 def run(run_dir: Path, num_prompts: int | None) -> int:
     """Write evaluation.json beside summary.json and show it. Raises UserError where there is no model yet."""
@@ -27,6 +30,10 @@ def run(run_dir: Path, num_prompts: int | None) -> int:
     wanted = num_prompts or cell.settings.evaluation.final_num_prompts
     if wanted > (there := len(held_out.prompts.prompts)):
         raise UserError(f"--num-prompts {wanted}: the world has {there} held-out prompts; ask for at most those")
+    if not (cell.optimizer.num_epochs or getattr(cell.optimizer, "distill", False)):
+        log.warning(
+            "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
+        )
     policy = with_critic(cell.model.policy(run_dir / "model"), "none")
     row = measure_all(held_out.evaluate(policy, wanted))
     RunDirectory(run_dir).write("evaluation.json", row)

@@ -53,27 +53,30 @@ class Pool:
         policy = _on_device(model.policy(store.fetch(self.policy, seed)).eval())
         prompts = self.encoded(seed)
         ids, lengths, ended = [], [], []
-        with stage(f"pool of {self.split} completions", len(prompts.prompts) * self.num_samples) as bar:
-            for start in range(0, len(prompts.prompts), max(1, COMPLETIONS_AT_A_TIME // self.num_samples)):
-                place = range(start, len(prompts.prompts))[: max(1, COMPLETIONS_AT_A_TIME // self.num_samples)]
-                own, ids_NP, mask_NP = prompts.batch(place)
+        each = max(1, COMPLETIONS_AT_A_TIME // self.num_samples)
+        with (
+            stage(f"pool of {self.split} completions", len(prompts.prompts) * self.num_samples) as bar,
+            (directory / "completions.jsonl").open("w", encoding="utf-8") as file,
+        ):
+            for start in range(0, len(prompts.prompts), each):
+                own, ids_NP, mask_NP = prompts.batch(range(start, len(prompts.prompts))[:each])
+                repeated = [prompt for prompt in own for _ in range(self.num_samples)]
                 seeds = [self._seed_of(prompt, k) for prompt in own for k in range(self.num_samples)]
                 ids_BP, mask_BP = (
                     x.repeat_interleave(self.num_samples, 0).to(policy.device) for x in (ids_NP, mask_NP)
                 )
                 drawn = self.sampler.draw(policy, ids_BP, mask_BP, seeds)
-                ids += [row[mask].cpu() for row, mask in zip(drawn.ids_BT, drawn.mask_BT, strict=True)]
-                lengths.append(drawn.mask_BT.sum(-1).cpu())
+                ids.append(drawn.ids_BT[drawn.mask_BT].int().cpu())
+                lengths.append(drawn.mask_BT.sum(-1).int().cpu())
                 ended.append(drawn.ended_B.cpu())
+                rows = ids[-1].split(lengths[-1].tolist())
+                for prompt, row, closed in zip(repeated, rows, ended[-1].tolist(), strict=True):
+                    text = decode_completion(tokenizer, row.tolist())
+                    line = {"prompt_id": prompt.id, "prompt": prompt.text, "completion": text, "ended": closed}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
                 bar.advance(len(seeds))
-        tensors = {"ids": torch.cat(ids).int(), "lengths": torch.cat(lengths).int(), "ended": torch.cat(ended)}
+        tensors = {"ids": torch.cat(ids), "lengths": torch.cat(lengths), "ended": torch.cat(ended)}
         save_file(tensors, directory / "pool.safetensors")
-        with (directory / "completions.jsonl").open("w", encoding="utf-8") as file:
-            for i, (row, closed) in enumerate(zip(ids, tensors["ended"].tolist(), strict=True)):
-                prompt = prompts.prompts[i // self.num_samples]
-                text = decode_completion(tokenizer, row.tolist())
-                line = {"prompt_id": prompt.id, "prompt": prompt.text, "completion": text, "ended": closed}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def encoded(self, seed: int) -> EncodedPrompts:
         """The prompts in token ids, as a held-out measurement has them."""
@@ -102,6 +105,8 @@ class PoolScores:
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         scorer = self.reward.combine([store.fetch(member, seed) for member in self.members])
+        if torch.cuda.is_available() and hasattr(scorer, "to"):
+            scorer.to("cuda")
         drawn = read_pool(store.fetch(self.pool, seed))
         name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
         parts, order = [], []
@@ -218,13 +223,13 @@ def batches(
     num = len(drawn.lengths_B) // len(prompts.prompts)
     prompt_lengths_N = torch.tensor([len(ids) for ids in prompts.ids])
     order = (drawn.lengths_B + prompt_lengths_N.repeat_interleave(num)).argsort(stable=True)
-    rows = drawn.rows()
+    first_B = drawn.lengths_B.cumsum(0) - drawn.lengths_B
     for places in order.split(COMPLETIONS_AT_A_TIME):
         _, ids_BP, mask_BP = prompts.batch((places // num).tolist())
-        width = int(drawn.lengths_B[places].max())
-        ids_BT = torch.full((len(places), width), prompts.pad_id)
-        mask_BT = torch.arange(width) < drawn.lengths_B[places, None]
-        ids_BT[mask_BT] = torch.cat([rows[i] for i in places.tolist()])
+        columns = torch.arange(int(drawn.lengths_B[places].max()))
+        mask_BT = columns < drawn.lengths_B[places, None]
+        ids_BT = torch.full(mask_BT.shape, prompts.pad_id)
+        ids_BT[mask_BT] = drawn.ids[(first_B[places, None] + columns)[mask_BT]]
         yield places, (ids_BP, mask_BP, ids_BT, mask_BT)
 
 

@@ -97,3 +97,14 @@ def test_numbers_are_printed_with_a_real_minus_and_never_as_minus_zero():
     assert (number(-0.301), number(-0.001), number(0.0, plus=True)) == ("−0.30", "0.00", "+0.00")
     assert size(DOWN) == "0.40 SD [0.20, 0.60]"
     assert percent(Estimate(0.5, None, None)) == "50 %"
+
+
+def test_best_of_n_is_judged_along_n():
+    along = {"best_of_n": True, "step": 256, "num_steps": 256}
+    story = judged(**along, peak_step=16, since_peak_gold=DOWN, since_peak_proxy=RISEN).sentences[3]
+    assert story == (
+        "Gold was highest at the best of 16 and has fallen by 0.40 SD [0.20, 0.60] up to the best of 256, "
+        "while the proxy rose by 1.90 SD [1.70, 2.10]: over-optimisation."
+    )
+    assert "Gold is highest at the best of 256" in judged(**along, peak_step=256).sentences[3]
+    assert judged(**along, finished=False, peak_step=256).headline == "So far: better than the start"
