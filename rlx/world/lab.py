@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.world import Demonstration, Pair, PreferenceModel, Prompt, Split
+from rlx.core.world import Demonstration, Pair, Prompt, Split
 from rlx.world.lab_language import request
 from rlx.world.lab_language.generator import respond
 from rlx.world.lab_language.judge import LabJudge
+from rlx.world.lab_language.preference import LabPreferences
 
 LANGUAGE = 1  # one more whenever words, prompts, generator or judge change: artefacts made before are then made anew
 
@@ -27,6 +28,7 @@ class Lab:
     good_share: Fraction
     spurious_strength: Fraction
     label_noise: Fraction
+    preference_cycle: Fraction
     max_prompt_tokens: PositiveInt
     max_completion_tokens: PositiveInt
 
@@ -38,8 +40,10 @@ class Lab:
             )
 
     def fingerprint(self) -> object:
-        """The numbers and the language's version. The noise is not the data's: it is put on the pairs later."""
-        return {**{k: v for k, v in asdict(self).items() if k != "label_noise"}, "language": LANGUAGE}
+        """The data's numbers and the language's version. The noise is put on the pairs later, and the cycle is an
+        oracle's that no artefact is made with."""
+        numbers = {k: v for k, v in asdict(self).items() if k not in ("label_noise", "preference_cycle")}
+        return {**numbers, "language": LANGUAGE}
 
     def check(self, data_seed: int) -> None:
         """Nothing can be wrong with it."""
@@ -80,9 +84,9 @@ class Lab:
     def judge(self) -> LabJudge:
         return LabJudge()
 
-    def preference_model(self) -> PreferenceModel | None:
-        """None: gold is the judge."""
-        return None
+    def preference_model(self) -> LabPreferences:
+        """Gold with a cycle in it, for optimizer=inpo optimizer.oracle=preference."""
+        return LabPreferences(self.preference_cycle)
 
     def left_out(self) -> dict[str, int]:
         """Nothing is."""
