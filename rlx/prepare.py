@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ def run_sweep(sweep_dir: Path) -> int:
     """The same for the cells of a sweep's index that are not done; what was built, and what failed, is kept beside it."""
     record = load_sweep(sweep_dir)
     runs = {cell.name: cell.run.path for cell in record.cells if cell.run is not None and cell.state != "done"}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half built is then cleared away
     speak()
     union = Union()
     for name, path in runs.items():

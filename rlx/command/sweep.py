@@ -156,12 +156,12 @@ class Work:
         self.waiting.clear()
         children = [*self.running, *([self.preparing] if self.preparing else [])]
         for child in children:
-            child.send_signal(signal.SIGINT)
+            child.terminate()  # where a shell started us in the background, SIGINT is ignored by all of us
         for child in children:
             try:
                 child.wait()
             except KeyboardInterrupt:
-                child.terminate()
+                child.kill()
                 child.wait()
         for child, (row, start) in list(self.running.items()):
             row.state, row.seconds = state_of(row.run_dir), row.seconds + time.monotonic() - start

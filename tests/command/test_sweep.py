@@ -128,6 +128,8 @@ def test_ctrl_c_reaches_every_cell_once_and_the_index_says_where_they_stand(empt
         "import os, sys, time\n"
         "if 'prepare' in sys.argv: os._exit(1)\n"
         "if any(word.endswith('/config.yaml') for word in sys.argv):\n"
+        "    import signal\n"
+        "    signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "    note = sys.argv[-1] + '.interrupts'\n"
         "    open(sys.argv[-1] + '.up', 'w').close()\n"
         "    try: time.sleep(60)\n"
