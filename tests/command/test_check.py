@@ -63,7 +63,7 @@ def changed(config, key, value):
         ("num_prompts", 63, "choose num_prompts=64"),
         ("sampler.max_new_tokens", 65, "more than world.max_completion_tokens=64"),
         ("world.label_noise", 0.5, "world.label_noise=0.5: at 0.5 labels say nothing"),
-        ("evaluation.interval", 81, "nothing would be measured along training"),
+        ("evaluation.interval", 101, "nothing would be measured along training"),
         ("torch_optimizer.warmup_steps", 100_000, "the full rate is never reached"),
     ],
 )

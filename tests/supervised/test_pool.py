@@ -1,10 +1,11 @@
 """Pools: what was drawn is kept whole, grows without changing, and every number about it stands at its completion."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from word_world import WordWorld
+from word_world import WordWorld, reward_model
 
 from rlx.core.seed import seed_of
 from rlx.engine.forward import said_by
@@ -119,6 +120,12 @@ def test_gold_is_the_judges_of_the_texts(pool, store):
     gold = read_numbers(store.fetch(PoolGold(recipe, None, None), 0), "gold")
     assert gold.tolist() == WordWorld().judge().score(*read_completions(store.fetch(recipe, 0)))  # pyright: ignore
     assert read_factors(store.fetch(PoolGold(recipe, None, None), 0)) == {}  # this judge names none
+
+
+def test_where_the_world_has_no_judge_gold_is_a_reward_model_of_its_own(pool, policy, store):
+    drawer = replace(policy(), world=WordWorld(given=True))
+    gold = read_numbers(store.fetch(PoolGold(pool(policy=drawer), None, reward_model()), 0), "gold")
+    assert gold.shape == (30,) and gold.isfinite().all() and gold.std() > 0
 
 
 def test_another_reward_is_another_artefact_of_the_same_pool(pool, member, store):
