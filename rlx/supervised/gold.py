@@ -26,7 +26,6 @@ from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.sft import SFT, SFTPolicy
-from rlx.supervised.trl_trainers import Training
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +62,8 @@ class GoldModel:
         weight_H, _ = probe(trunk.eval(), rows, train, self.reward_model.probe_l2)
         with torch.no_grad():
             trunk.score.weight.copy_(weight_H[None])  # pyright: ignore
-        r = self.reward_model
         learning_rate, dropout = like.drawn(seed)
-        training = Training(
-            name="gold model",
-            learning_rate_key="model.reward_learning_rate",
-            num_epochs=r.num_epochs,
-            batch_size=r.batch_size,
-            micro_batch_size=r.micro_batch_size,
-            learning_rate=learning_rate,
-            schedule=r.schedule,
-            warmup_share=r.warmup_share,
-            weight_decay=r.weight_decay,
-            max_grad_norm=r.max_grad_norm,
-            gradient_checkpointing=r.gradient_checkpointing,
-            seed=seed_of("gold model", seed),
-        )
+        training = self.reward_model.training("gold model", learning_rate, seed_of("gold model", seed))
         reference = read_reference_set(store.fetch(like.reference_set, seed))
         made = train_member(
             Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference),

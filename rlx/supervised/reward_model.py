@@ -57,6 +57,23 @@ class RewardModel:
             if not getattr(self, name):
                 raise UserError(f"reward_model.{name} is empty; give at least one value")
 
+    def training(self, name: str, learning_rate: float, seed: int) -> Training:
+        """How the model called `name` is trained; what differs between members are learning rate and seed."""
+        return Training(
+            name=name,
+            learning_rate_key="model.reward_learning_rate",
+            num_epochs=self.num_epochs,
+            batch_size=self.batch_size,
+            micro_batch_size=self.micro_batch_size,
+            learning_rate=learning_rate,
+            schedule=self.schedule,
+            warmup_share=self.warmup_share,
+            weight_decay=self.weight_decay,
+            max_grad_norm=self.max_grad_norm,
+            gradient_checkpointing=self.gradient_checkpointing,
+            seed=seed,
+        )
+
 
 @dataclass(frozen=True)
 class RewardMember:
@@ -125,20 +142,7 @@ class RewardMember:
         pairs = store.fetch(self.pairs, seed)
         prompts, completions = read_reference_set(store.fetch(self.reference_set, seed))
         r = self.reward_model
-        training = Training(
-            name=f"reward model {self.index}",
-            learning_rate_key="model.reward_learning_rate",
-            num_epochs=r.num_epochs,
-            batch_size=r.batch_size,
-            micro_batch_size=r.micro_batch_size,
-            learning_rate=learning_rate,
-            schedule=r.schedule,
-            warmup_share=r.warmup_share,
-            weight_decay=r.weight_decay,
-            max_grad_norm=r.max_grad_norm,
-            gradient_checkpointing=r.gradient_checkpointing,
-            seed=seed_of("reward model", seed, self.index),
-        )
+        training = r.training(f"reward model {self.index}", learning_rate, seed_of("reward model", seed, self.index))
         trunk = self.model.reward_trunk(store.fetch(policy, seed) / folder)
         with torch.no_grad():
             trunk.score.weight.copy_(load_head(store.fetch(self.head, seed)))  # pyright: ignore
