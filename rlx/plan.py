@@ -110,6 +110,12 @@ def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]
 def _work(console: Console, config: Mapping[str, Any]) -> None:
     samples = config["optimizer"].get("num_samples") or 1
     table = _table(console, "what runs", "work", "count", "from")
+    if duration.best_of_n(config):
+        distilled = " (+ optimizer.num_distilled)" if config["optimizer"]["distill"] else ""
+        source = f"evaluation.num_prompts{distilled} x {samples} samples"
+        table.add_row("completions chosen among", f"{duration.completions(config):,}", source)
+        console.print(table)
+        return
     table.add_row("rollouts", f"{config['num_steps']:,}", "num_steps")
     table.add_row(
         "completions learnt from or chosen among",
