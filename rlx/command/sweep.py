@@ -90,6 +90,7 @@ class Work:
         self.directory, self.waiting, self.at_once, self.fail_fast = directory, list(todo), at_once, fail_fast
         self.running: dict[subprocess.Popen[bytes], tuple[Row, float]] = {}
         self.preparing: subprocess.Popen[bytes] | None = None
+        self.took: list[float] = []  # s, of the cells that have ended
         self.total, self.ended, self.interrupted, self.started = len(todo), 0, False, time.monotonic()
 
     def prepare(self) -> None:
@@ -143,7 +144,9 @@ class Work:
         row.seconds += seconds
         self.ended += 1
         self.directory.write()
-        say(finished_line(row, seconds, self.total - self.ended, time.monotonic() - self.started, self.ended))
+        self.took += [seconds] if seconds else []
+        each = sum(self.took) / max(1, len(self.took))
+        say(finished_line(row, seconds, self.total - self.ended, each, self.at_once))
         if self.fail_fast and not row.done and not self.interrupted:
             say("sweep.fail_fast=true: the others are stopped")
             self.waiting.clear()

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 COLOURS = {"done": "green", "failed": "red", "interrupted": "yellow"}
 
 
-def finished_line(row: "Row", seconds: float, left: int, since: float, ended: int) -> str:
-    """`done in 42 s: runs/...; 3 left, about 2 min`."""
+def finished_line(row: "Row", seconds: float, left: int, each: float, at_once: int) -> str:
+    """`done in 42 s: runs/...; 3 left, about 2 min`. `each`: what a cell takes, of which `at_once` run."""
     reason = f" ({row.state.reason})" if row.state.reason else ""
-    rest = f"; {left} left, about {duration(since / ended * left)}" if left else ""
+    rest = f"; {left} left, about {duration(each * left / at_once)}" if left else ""
     return f"  {row.state.state} in {duration(seconds)}: {row.run_dir.name}{reason}{rest}"
 
 
