@@ -136,6 +136,48 @@ def warmup_is_shorter_than_training(config: Config) -> str | None:
     )
 
 
+def inpo_makes_pairs(config: Config) -> str | None:
+    optimizer = config["optimizer"]
+    drawn, pairing = optimizer.get("num_samples"), optimizer.get("pairing")
+    if kind(config, "optimizer") != "inpo" or drawn is None:
+        return None
+    if drawn < 2:
+        return f"optimizer.num_samples={drawn}: inpo learns from pairs of completions; draw at least 2"
+    if pairing == "tournament" and drawn & (drawn - 1):
+        return (
+            f"optimizer.num_samples={drawn}: a tournament halves its entrants round by round; choose a power of two, "
+            f"{1 << drawn.bit_length() - 1} or {1 << drawn.bit_length()}, or optimizer.pairing=best_worst"
+        )
+    return None
+
+
+def inpo_steps_no_further_than_its_game(config: Config) -> str | None:
+    """tau / eta and 1 - tau / eta weigh reference and previous policy: neither can be negative."""
+    beta, eta = config["regularizer"].get("beta"), config["optimizer"].get("eta")
+    if kind(config, "optimizer") != "inpo" or beta is None or eta is None:
+        return None
+    if beta > eta:
+        return (
+            f"regularizer.beta={beta:g} is more than optimizer.eta={eta:g}: inpo weighs the previous policy by "
+            f"1 - beta / eta, which would be negative; set optimizer.eta={beta:g} or more"
+        )
+    if (target := config["regularizer"].get("target")) is not None:
+        return (
+            f"regularizer.target={target}: inpo approaches the equilibrium of one game, and a beta that is steered would "
+            "change the game under it; set regularizer.target=null and regularizer.beta"
+        )
+    return None
+
+
+def preferences_have_a_model(config: Config) -> str | None:
+    if config["optimizer"].get("oracle") != "preference" or kind(config, "world") != "preferences":
+        return None
+    return (
+        "optimizer.oracle=preference: world=preferences has pairs but no preference model to ask for new ones; "
+        "use optimizer.oracle=reward, or a world with a preference_model()"
+    )
+
+
 RULES: tuple[Callable[[Config], str | None], ...] = (
     minibatches_are_equal,
     processes_share_prompts,
@@ -148,6 +190,9 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     labels_say_something,
     best_of_n_chooses,
     best_of_n_has_no_steps_to_steer_beta_over,
+    inpo_makes_pairs,
+    inpo_steps_no_further_than_its_game,
+    preferences_have_a_model,
     an_evaluation_happens,
     warmup_is_shorter_than_training,
 )

@@ -21,6 +21,11 @@ def warm_soup():
     return compose(["reward=warm", "reference=soup"])[0].config
 
 
+@pytest.fixture(scope="module")
+def inpo():
+    return compose(["optimizer=inpo"])[0].config
+
+
 def changed(config, key, value):
     result = copy.deepcopy(config)
     *path, last = key.split(".")
@@ -87,6 +92,41 @@ def test_best_of_one_and_a_beta_to_steer_without_steps_are_refused_and_a_short_i
     with pytest.raises(UserError, match="has no steps over which beta could be steered"):
         checked(changed(bon, "regularizer.target", 4.0))
     assert checked(changed(bon, "num_steps", 1))["num_steps"] == 1  # neither is read
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"optimizer.num_samples": 1}, "optimizer.num_samples=1: inpo learns from pairs of completions"),
+        ({"optimizer.num_samples": 6}, "optimizer.num_samples=6: a tournament halves its entrants round by round; "
+         "choose a power of two, 4 or 8, or optimizer.pairing=best_worst"),
+        ({"optimizer.num_samples": 6, "optimizer.pairing": "best_worst"}, None),
+        ({"optimizer.num_samples": 2}, None),
+        ({"regularizer.beta": 0.2}, "regularizer.beta=0.2 is more than optimizer.eta=0.1: "),
+        ({"regularizer.beta": 0.2, "optimizer.eta": 0.2}, None),
+        ({"regularizer.target": 6.0}, "regularizer.target=6.0: inpo approaches the equilibrium of one game"),
+        ({"optimizer.oracle": "preference"}, None),
+    ],
+)  # fmt: skip
+def test_a_game_is_played_by_pairs_and_in_steps_that_its_theory_knows(inpo, changes, says):
+    for key, value in changes.items():
+        inpo = changed(inpo, key, value)
+    if says is None:
+        checked(inpo)
+        return
+    with pytest.raises(UserError) as raised:
+        checked(inpo)
+    assert says in str(raised.value)
+
+
+def test_the_rules_of_a_game_bind_no_other_optimizer(default):
+    checked(changed(changed(default, "regularizer.beta", 5.0), "optimizer.num_samples", 3))
+
+
+def test_an_oracle_that_the_world_does_not_have_is_refused_before_anything_is_made():
+    typed = ["optimizer=inpo", "optimizer.oracle=preference", "world=preferences", "world.path=pairs.jsonl"]
+    with pytest.raises(UserError, match="world=preferences has pairs but no preference model"):
+        checked(compose([*typed, "model=pretrained", "model.path=somewhere"])[0].config)
 
 
 def test_a_number_written_1_and_one_written_1_point_0_are_one_content(default):
