@@ -152,3 +152,22 @@ def test_a_run_may_be_measured_again(whole, cache, monkeypatch, capsys):
     assert again == pytest.approx(json.loads((whole / "summary.json").read_text()), rel=1e-5, abs=1e-5)
     assert main(["evaluate", str(whole), "--num-prompts", "100000"]) == 2
     assert "held-out prompts" in capsys.readouterr().err
+
+
+def test_inpo_asks_the_labs_preference_model_which_gold_and_the_cycle_make(here):
+    draws = ["optimizer.num_samples=4", "optimizer.num_epochs=2", "torch_optimizer.learning_rate=3e-4"]
+    assert main(["train", "optimizer=inpo", "optimizer.oracle=preference", *draws, *MINIATURE]) == 0
+    rows = numbers(only_run(here))
+    train = [row for row in rows if row["split"] == "train"]
+    assert train[0]["objective/kl"] == pytest.approx(0, abs=1e-5) and train[-1]["objective/kl"] > 0
+    # Every pair that is kept was won; at the start h is 0 on average, and the policy has learnt to tell them apart.
+    assert all(row["inpo/preference"] > 0.5 and 0 < row["inpo/kept_pairs"] <= 1 for row in train)
+    assert train[-1]["inpo/h"] > 0
+    assert all(0 < row["diversity/meteor"] < 1 for row in rows if row["split"] == "heldout")
+
+
+def test_superhf_learns_from_completions_that_score_more_than_most(here):
+    assert main(["train", "optimizer=superhf", "optimizer.num_samples=4", *MINIATURE]) == 0
+    train = [row for row in numbers(only_run(here)) if row["split"] == "train"]
+    assert all(row["superhf/kept_scores"] > row["objective/scores"] + 0.2 for row in train)
+    assert train[0]["loss/divergence"] < 0.01 < train[0]["loss/cross_entropy"]

@@ -74,6 +74,7 @@ class INPO:
 
     `oracle`: reward = Bradley-Terry on the proxy score; preference = the world's preference model, which need not be
     transitive. Pairs of `tournament` and `best_worst` are not independent draws, which the paper's equivalence assumes.
+    With chi2 the divergence is that of its link, chi2 / 2 + KL, whether its `root` is set or not.
     """
 
     num_samples: PositiveInt
