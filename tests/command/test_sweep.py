@@ -18,8 +18,8 @@ from rlx.command.sweep import parallel, rows_of
 from rlx.command.sweep_index import SweepDirectory, axes_of, read_rows
 from rlx.core.run_name import run_name, sweep_name
 
-# Its data is not there: a cell fails within the seconds that imports take.
-BROKEN = ["world=preferences", "world.path=nowhere.jsonl", "model=pretrained", "model.path=nowhere", "tracker=jsonl"]
+# Its model is not there: a cell fails within the seconds that imports take.
+BROKEN = ["world=preferences", "world.path=pairs.jsonl", "model=pretrained", "model.path=nowhere", "tracker=jsonl"]
 
 
 @pytest.fixture
@@ -80,18 +80,26 @@ def test_cells_at_once_follow_the_cores_only_where_memory_is_no_question(empty, 
 
 def test_what_fails_is_told_with_its_reason_and_takes_no_other_cell_down(empty):
     """Two cells that cannot be, and one that is done already: nothing is run again."""
+    pairs = [{"prompt": f"{i}?", "chosen": f"yes {i}", "rejected": f"no {i}"} for i in range(200)]
+    (empty / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     done_dir = planted(*BROKEN, "seed=2", state="done")
     ended = sweep(*BROKEN, "seed=0,1,2")
     assert ended.returncode == 1
     assert "2 of 3 cells to do" in ended.stderr and "Traceback" not in ended.stderr
     said = " ".join(ended.stdout.split())
-    assert said.count("no such file") == 2 and "1 of 3 cells are done" in said and "does only what is not done" in said
+    assert (
+        said.count("model.path=nowhere: not in the Hub cache") == 2
+        and "1 of 3 cells are done" in said
+        and "does only what is not done" in said
+    )
     states = {p.parent.name: json.loads(p.read_text())["state"] for p in (empty / "runs").glob("*/status.json")}
     assert sorted(states.values()) == ["done", "failed", "failed"] and states[done_dir.name] == "done"
     assert not (empty / "multirun").exists() and not (empty / "multirun.yaml").exists()
     rows = index(empty)
     assert [(row["seed"], row["state"]) for row in rows] == [(0, "failed"), (1, "failed"), (2, "done")]
-    assert "no such file" in rows[0]["reason"] and rows[0]["run"].startswith("../single-frozen-ppo-kl-preferences-")
+    assert "SFT policy 0: model.path=nowhere" in rows[0]["reason"] and rows[0]["run"].startswith(
+        "../single-frozen-ppo-kl-preferences-"
+    )
 
 
 def test_a_cell_that_dies_without_a_word_is_failed_with_its_signal(empty, monkeypatch):
