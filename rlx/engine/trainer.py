@@ -23,6 +23,7 @@ from rlx.engine.experience import Actors, draw, score
 from rlx.engine.forward import inputs_of
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
+from rlx.model.actor_critic import without_dropout
 
 STEP_FILE = "step.json"  # written last into a checkpoint, so its presence means whole
 
@@ -55,7 +56,7 @@ class OnPolicyTrainer(Trainer):
         plan: Plan,
         after_step: AfterStep,
     ) -> None:
-        super().__init__(model=policy, args=args)
+        super().__init__(model=without_dropout(policy), args=args)
         self.remove_callback(PrinterCallback)
         self.algorithm, self.regularizer, self.actors = algorithm, regularizer, actors
         self.prompts, self.plan, self.after_step = prompts, plan, after_step

@@ -98,6 +98,17 @@ def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None) -> PreTraine
     return get_peft_model(policy, config)  # pyright: ignore[reportReturnType]
 
 
+def without_dropout(model: PreTrainedModel) -> PreTrainedModel:
+    """`model` itself with every dropout off, also while it learns: a loss compares its log-probabilities with those of the
+    policy that drew, and noise between the two would be read as a change of the policy."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):  # attention reads a number of its own
+            module.attention_dropout = 0.0  # pyright: ignore[reportArgumentType]
+    return model
+
+
 def without_critic(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with the critic's tensors left out: what a plain `from_pretrained` directory holds."""
     return {name: x for name, x in state.items() if not name.startswith(CRITIC_PREFIXES)}

@@ -202,6 +202,19 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     torch.testing.assert_close(plain(ids).logits, before, atol=1e-4, rtol=1e-4)
 
 
+def test_dropout_of_the_adapters_does_not_move_the_log_probabilities_that_are_learnt_from(tiny_llama, tmp_path):
+    """At a rate of 0 the policy that learns is the one that drew: every ratio is 1, whatever dropout it was fine-tuned with."""
+    lora = LoraConfig(r=8, lora_alpha=512, lora_dropout=0.5, target_modules="all-linear", task_type="CAUSAL_LM")
+    rows = []
+    learner = trainer(tiny_llama, tmp_path, rows, steps=1, interval=10, lr=0.0, lora=lora)
+    for name, x in learner.policy.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(x)
+    learner.train()
+    assert rows[0][1]["val/ratio"] == pytest.approx(1, abs=1e-5)
+    assert rows[0][1]["policy/approxkl_avg"] == pytest.approx(0, abs=1e-6)
+
+
 class _NoTokenizer:
     def save_pretrained(self, path):
         """The random policy has none."""

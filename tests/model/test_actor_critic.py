@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaForCausalLM
 
-from rlx.model.actor_critic import token_entropies, token_logps, with_critic, without_critic
+from rlx.model.actor_critic import token_entropies, token_logps, with_critic, without_critic, without_dropout
 
 IDS = torch.tensor([[0, 0, 5, 6, 7, 1, 0], [2, 3, 4, 8, 9, 10, 1]])
 MASK = torch.tensor([[0, 0, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]])
@@ -75,3 +75,16 @@ def test_a_separate_critic_leaves_the_policys_trunk_alone(tiny_llama):
             model.value_head.weight.fill_(0.1)
         model(input_ids=IDS, attention_mask=MASK, completion_length=3)["values"].sum().backward()
         assert (model.model.layers[0].mlp.up_proj.weight.grad is not None) == touched
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox"])
+def test_without_dropout_a_model_that_learns_says_what_it_says_at_rest(kind):
+    model = make(kind)
+    for module in model.modules():
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.5
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    at_rest = model(IDS).logits
+    assert not torch.allclose(model.train()(IDS).logits, at_rest, atol=1e-3)
+    torch.testing.assert_close(without_dropout(model)(IDS).logits, at_rest, atol=1e-5, rtol=1e-5)
