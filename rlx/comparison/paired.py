@@ -7,7 +7,7 @@ it says (for three seeds about 75 % in place of 95 %), so its interval is never 
 
 import math
 import warnings
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from scipy import stats
 RESAMPLES_SEED = 20260101  # the resampling's own; an interval must not depend on a run's seed
 NUM_RESAMPLES = 9999
 MAX_SEEDS = 1000
+MIN_SEEDS = 3  # two say what they say only if differences are exactly normal
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class Difference:
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the interval excludes zero."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        """Whether the interval excludes zero, over at least MIN_SEEDS."""
+        return (
+            self.num >= MIN_SEEDS and self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        )
 
 
 def paired_difference(first_N: Sequence[float], second_N: Sequence[float]) -> Difference:
@@ -97,11 +100,11 @@ def sign_flip_p(difference_N: np.ndarray) -> float:
 
 
 def seeds_needed(value: float, sd: float, power: float = 0.8) -> int | None:
-    """Smallest n with |value| sqrt(n) / sd >= t_{.975, n-1} + t_{power, n-1}: the paired t-test's sample size, where the mean
-    and the spread of the differences are as measured. None beyond MAX_SEEDS."""
+    """Smallest n of at least MIN_SEEDS with |value| sqrt(n) / sd >= t_{.975, n-1} + t_{power, n-1}: the paired t-test's sample
+    size, where mean and spread of the differences are as measured. None beyond MAX_SEEDS."""
     if value == 0:
         return None
-    for n in range(2, MAX_SEEDS + 1):
+    for n in range(MIN_SEEDS, MAX_SEEDS + 1):
         if abs(value) * math.sqrt(n) / sd >= stats.t.ppf(0.975, n - 1) + stats.t.ppf(power, n - 1):
             return n
     return None
@@ -110,10 +113,16 @@ def seeds_needed(value: float, sd: float, power: float = 0.8) -> int | None:
 def by_seed(values: Mapping[Any, float], other: Mapping[Any, float]) -> tuple[list[float], list[float]]:
     """Pairs `values` and `other`, both keyed by (seed, settings of the other axes), and averages them within each seed.
 
-    What only one of them has is left out on both sides. Returns two lists with a value for each seed, in its order.
+    What only one of them has is left out on both sides. Where a seed lacks a setting that others have, that setting's own
+    level is not to look like the seed's luck: means over seeds are taken out of each setting first, and their mean over
+    settings is put back. Returns two lists with a value for each seed, in its order.
     """
-    seeds: dict[Hashable, list[tuple[float, float]]] = {}
-    for key in values.keys() & other.keys():
-        seeds.setdefault(key[0], []).append((values[key], other[key]))
-    means = [np.mean(seeds[seed], axis=0) for seed in sorted(seeds, key=repr)]
+    common = sorted(values.keys() & other.keys(), key=repr)
+    if not common:
+        return [], []
+    seeds, settings = (list(dict.fromkeys(key[place] for key in common)) for place in (0, 1))
+    pair = {key: np.array([values[key], other[key]]) for key in common}
+    level = {s: np.mean([pair[key] for key in common if key[1] == s], axis=0) for s in settings}
+    whole = np.mean(list(level.values()), axis=0)
+    means = [whole + np.mean([pair[key] - level[key[1]] for key in common if key[0] == seed], axis=0) for seed in seeds]
     return [float(mean[0]) for mean in means], [float(mean[1]) for mean in means]

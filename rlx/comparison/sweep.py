@@ -1,7 +1,7 @@
 """What a sweep's cells show together: means over seeds, differences along each axis, and the curves with their fits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -93,7 +93,11 @@ class Comparison:
                     pairs = by_seed(one, other)
                     if pairs[0]:
                         settings = len({key[1] for key in one.keys() & other.keys()})
-                        found.append(AxisDifference(axis, first, second, measure, settings, paired_difference(*pairs)))
+                        difference = paired_difference(*pairs)
+                        if measure == "gold/win_rate" and difference.low is not None and difference.high is not None:
+                            low, high = max(difference.low, -1.0), min(difference.high, 1.0)  # of two shares
+                            difference = replace(difference, low=low, high=high)
+                        found.append(AxisDifference(axis, first, second, measure, settings, difference))
         return found
 
     @property

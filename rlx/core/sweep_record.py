@@ -31,8 +31,8 @@ class CellRecord:
 
     @property
     def label(self) -> str:
-        """`warm · soup`: the values of the axes."""
-        return " · ".join(value or "(default)" for value in self.axes.values()) or "all"
+        """`warm · soup · beta=0.1`: the values of the axes."""
+        return " · ".join(named(key, value) for key, value in self.axes.items()) or "all"
 
     @property
     def unit(self) -> tuple[int, int]:
@@ -70,6 +70,13 @@ class SweepRecord:
     def done(self) -> list[CellRecord]:
         """The cells that have been measured to the end."""
         return [cell for cell in self.cells if cell.state == "done" and cell.metrics]
+
+
+def named(axis: str, value: str) -> str:
+    """A choice by its name alone, a number or a switch with the setting's last word: `warm`, `beta=0.1`."""
+    if value.lower() not in ("", "true", "false", "null", "inf") and value[0].isalpha():
+        return value
+    return f"{axis.rpartition('.')[2]}={value or '(default)'}"
 
 
 def is_sweep(path: Path) -> bool:

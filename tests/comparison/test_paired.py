@@ -41,6 +41,11 @@ def test_one_seed_and_seeds_that_make_no_difference_give_no_interval():
         assert found.value == 0.5 and found.low is None and found.p is None and not found.distinguishable
 
 
+def test_two_seeds_make_no_claim_however_alike_they_are():
+    found = paired_difference([1.0, 1.0001], [0.0, 0.0])
+    assert found.low is not None and found.low > 0 and not found.distinguishable and found.needed == 3
+
+
 def test_lists_that_are_not_pairs_are_refused():
     with pytest.raises(ValueError, match="as many values"):
         paired_difference([1.0, 2.0], [1.0])
@@ -68,6 +73,15 @@ def test_sign_flips_are_counted_exactly():
 
 
 def test_pairs_share_seed_and_setting_and_are_averaged_within_a_seed():
-    one = {(0, "soup"): 1.0, (0, "frozen"): 3.0, (1, "soup"): 5.0, (2, "soup"): 9.0}
-    other = {(0, "soup"): 0.0, (0, "frozen"): 1.0, (1, "soup"): 4.0, (3, "soup"): 9.0}
-    assert by_seed(one, other) == ([2.0, 5.0], [0.5, 4.0])
+    one = {(0, "soup"): 1.0, (0, "frozen"): 3.0, (1, "soup"): 5.0, (1, "frozen"): 9.0, (2, "soup"): 9.0}
+    other = {(0, "soup"): 0.0, (0, "frozen"): 1.0, (1, "soup"): 4.0, (1, "frozen"): 6.0, (3, "soup"): 9.0}
+    assert by_seed(one, other) == ([2.0, 7.0], [0.5, 5.0])
+    assert by_seed(one, {}) == ([], [])
+
+
+def test_a_setting_that_a_seed_lacks_does_not_look_like_the_seeds_luck():
+    """The difference is 3 with soup and 1 with frozen in every seed; seed 1 has no frozen. Plain means would be 2, 3, 2."""
+    one = {(0, "soup"): 3.0, (0, "frozen"): 1.0, (1, "soup"): 13.0, (2, "soup"): 23.0, (2, "frozen"): 21.0}
+    other = {key: 10.0 * key[0] for key in one}
+    first, second = by_seed(one, other)
+    assert [a - b for a, b in zip(first, second, strict=True)] == pytest.approx([2.0, 2.0, 2.0])

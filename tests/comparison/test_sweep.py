@@ -5,7 +5,7 @@ import pytest
 
 from rlx.comparison.curve import curve_of, mean_curve
 from rlx.comparison.sweep import GOLD, Comparison
-from rlx.core.sweep_record import load_sweep
+from rlx.core.sweep_record import load_sweep, named
 from tests.synthetic_sweep import write_sweep
 
 AXES = {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
@@ -19,6 +19,15 @@ def whole(tmp_path_factory):
 def test_axes_and_their_values_are_in_the_order_in_which_they_were_typed(whole):
     assert whole.sweep.axes == {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
     assert whole.sweep.labels == ["single · frozen", "single · soup", "warm · frozen", "warm · soup"]
+
+
+def test_a_number_is_named_with_its_setting_and_a_choice_by_itself():
+    assert [named("reward", "warm"), named("regularizer.beta", "0.1"), named("optimizer.distill", "true")] == [
+        "warm",
+        "beta=0.1",
+        "distill=true",
+    ]
+    assert named("reward", "") == "reward=(default)"
 
 
 def test_a_difference_is_of_the_same_seeds_averaged_over_the_other_axis(whole):
@@ -36,9 +45,15 @@ def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
     gold = {(c.axes["reward"], c.axes["reference"], c.seed): c.metrics[GOLD] for c in comparison.sweep.done}
     assert len(gold) == 11
     (found,) = (one for one in comparison.differences if one.axis == "reward" and one.measure == GOLD)
-    seed1 = gold["warm", "soup", 1] - gold["single", "soup", 1]
-    others = [np.mean([gold["warm", r, s] - gold["single", r, s] for r in ("frozen", "soup")]) for s in (0, 2)]
-    assert found.difference.value == pytest.approx(np.mean([seed1, *others]))
+    soup, frozen = (
+        {seed: gold["warm", r, seed] - gold["single", r, seed] for seed in seeds}
+        for r, seeds in (("soup", (0, 1, 2)), ("frozen", (0, 2)))
+    )
+    soup_level, frozen_level = (np.mean(list(found.values())) for found in (soup, frozen))
+    luck = [np.mean([soup[seed] - soup_level, frozen[seed] - frozen_level]) for seed in (0, 2)]
+    luck.append(soup[1] - soup_level)
+    assert found.difference.value == pytest.approx((soup_level + frozen_level) / 2 + np.mean(luck))
+    assert found.difference.sd == pytest.approx(np.std(luck, ddof=1))
     assert comparison.means["single · frozen"][GOLD].num == 2
 
 

@@ -35,7 +35,7 @@ def test_colour_is_the_first_axis_line_the_optimizer_and_the_rest_have_panels(co
     )
     assert one.colour == bon.colour != warm.colour and one.line == warm.line != bon.line
     facets = looks.facets(comparison.sweep.labels)
-    assert [facet.title for facet in facets] == ["reference=frozen", "reference=soup"]
+    assert [facet.title for facet in facets] == ["frozen", "soup"]
     assert facets[0].labels == [
         "single · frozen · ppo",
         "single · frozen · bon",
@@ -88,7 +88,15 @@ def test_a_fitted_peak_is_a_star_filled_where_it_was_reached(comparison):
 
 @pytest.mark.parametrize(
     ("counts", "labels", "columns"),
-    [([4, 2, 2], 16, 4), ([4, 4], 16, 4), ([6], 6, 3), ([2], 2, 2), ([4, 5], 20, 3), ([3, 2], 6, 2)],
+    [
+        ([4, 2, 2], 16, 4),
+        ([4, 4], 16, 4),
+        ([6], 6, 3),
+        ([2], 2, 2),
+        ([4, 5], 20, 3),
+        ([3, 2], 6, 2),
+        ([4, 2, 4, 2], 64, 4),
+    ],
 )
 def test_columns_are_settings_of_the_last_axes_where_they_fit(counts, labels, columns):
     assert _columns(counts, labels) == columns

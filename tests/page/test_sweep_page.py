@@ -22,7 +22,7 @@ AXES = {"reward": ["single", "warm"], "optimizer": ["ppo", "bon"]}
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A sweep with one failed and one interrupted cell, and its page."""
-    folder = write_sweep(tmp_path_factory.mktemp("runs"), AXES, failed=[2], unfinished=[5])
+    folder = write_sweep(tmp_path_factory.mktemp("runs"), AXES, failed=[2], unfinished=[4])
     assert rlx.report.run(folder) == 0
     return folder, Page((folder / "report.html").read_text(encoding="utf-8"))
 
@@ -57,6 +57,11 @@ def difference(
             difference(0.31, None, None, num=1),
             "with one seed, which says nothing about others",
             "one seed: no interval",
+        ),
+        (
+            difference(0.31, 0.1, 0.52, num=2),
+            "(2 seeds, 2 settings each), too few seeds for a claim",
+            "2 seeds: too few for a claim",
         ),
         (difference(0.31, None, None), "in every seed alike", "the same in every seed"),
     ],

@@ -39,7 +39,7 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
     for axis in axes[len(facets) :]:
         axis.remove()
     same_scale(axes[: len(facets)])
-    looks.legend(figure)
+    looks.legend(figure, fits)
     return figure, CAPTION
 
 

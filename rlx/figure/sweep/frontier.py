@@ -38,7 +38,7 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
                 y = getattr(curve, f"{which}_S")
                 axis.plot(curve.distance_S, y, color=look.colour, linewidth=0.7, alpha=0.3, zorder=2)
             axis.plot(mean.distance_S, getattr(mean, f"{which}_S"), **look.plot(linewidth=1.8, zorder=3))
-        axis.set_title(f"{which}{', ' if facet.title else ''}{facet.title}", loc="left", fontsize=10.5)
+        axis.set_title(f"{which}{' · ' if facet.title else ''}{facet.title}", loc="left", fontsize=10.5)
         axis.margins(x=0.03)
         if which == "gold" or not side_by_side:
             axis.set_ylabel("SD over the start")
@@ -46,7 +46,7 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
         axis.set_xlabel("√KL (√nats)")
     same_scale(axes[0::2])
     same_scale(axes[1::2])
-    looks.legend(figure)
+    looks.legend(figure, means)
     kinds = {mean.kind for mean in means.values()}
     bon = " Best-of-n has no training: its points are n = 1, 2, 4, …" if "bon" in kinds else ""
     place = "step" if kinds == {"rl"} else "n" if kinds == {"bon"} else "step or n"

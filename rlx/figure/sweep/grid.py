@@ -62,6 +62,8 @@ def _columns(counts: Sequence[int], num_labels: int) -> int:
         if product * count > max(LINE):
             break
         product *= count
+    if product == 2 and num_labels > 8:
+        return 4  # two settings of the axis before side by side: half as tall
     return product if 2 <= product < num_labels else min(3, num_labels)
 
 

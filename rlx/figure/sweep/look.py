@@ -1,13 +1,13 @@
 """How the cells of a sweep are told apart: one axis by colour, one by line and marker, the others by panel."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rlx.comparison.sweep import Comparison
-from rlx.core.sweep_record import CellRecord
+from rlx.core.sweep_record import CellRecord, named
 from rlx.figure.style import INK
 
 # Okabe and Ito's palette without its yellow, which white paper swallows, and with the figures' violet.
@@ -57,13 +57,13 @@ class Looks:
         found: dict[str, list[str]] = {}
         for label in labels:
             cell = next(cell for cell in self._cells if cell.label == label)
-            title = ", ".join(f"{name}={cell.axes[name] or '(default)'}" for name in self._by_panel)
+            title = " · ".join(named(name, cell.axes[name]) for name in self._by_panel)
             found.setdefault(title, []).append(label)
         return [Facet(title, members) for title, members in found.items()]
 
-    def legend(self, figure: Figure) -> None:
-        """Below all panels, where it hides no curve. The figure must be `legend_height` taller for it."""
-        names = self._names()
+    def legend(self, figure: Figure, labels: Iterable[str]) -> None:
+        """Of what `labels` have, below all panels, where it hides no curve. The figure must be `legend_height` taller for it."""
+        names = self._names(set(labels))
         if not names:
             return
         figure.legend(
@@ -84,13 +84,18 @@ class Looks:
         """Inches that `legend` takes."""
         return 0.15 + LEGEND_ROW * -(-len(self._names()) // LEGEND_COLUMNS)
 
-    def _names(self) -> list[tuple[str, Look]]:
+    def _names(self, labels: Set[str] | None = None) -> list[tuple[str, Look]]:
         """Colours in the first column, lines in the second, or colours in both; the shorter column is filled up."""
-        colours, lines = (self._axes.get(axis or "", []) for axis in (self.by_colour, self.by_line))
+        colours, lines = (
+            [named(axis or "", value) for value in self._axes.get(axis or "", [])]
+            for axis in (self.by_colour, self.by_line)
+        )
         marker = "" if lines else "o"
-        first = [(v or "(default)", Look(COLOURS[i % len(COLOURS)], "-", marker)) for i, v in enumerate(colours)]
+        first = [(v, Look(COLOURS[i % len(COLOURS)], "-", marker)) for i, v in enumerate(colours) if v in there[0]]
         second = [
-            (v or "(default)", Look(INK, LINES[j % len(LINES)], MARKERS[j % len(MARKERS)])) for j, v in enumerate(lines)
+            (v, Look(INK, LINES[j % len(LINES)], MARKERS[j % len(MARKERS)]))
+            for j, v in enumerate(lines)
+            if v in there[1]
         ]
         if second:
             rows, nothing = max(len(first), len(second)), [("", Look("none", "none", ""))]

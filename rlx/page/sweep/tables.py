@@ -69,7 +69,15 @@ def fits(comparison: Comparison) -> Table:
         where = "none" if peak is None else number(peak[0]) + (" (not reached)" if peak[0] > fitted.furthest else "")
         top = "" if peak is None else number(peak[1], plus=True)
         rows.append(
-            [label, FORMS[fitted.kind], f"{fitted.a:.3f}", f"{fitted.b:.3f}", where, top, f"{fitted.error:.2f}"]
+            [
+                label,
+                FORMS[fitted.kind],
+                _minus(f"{fitted.a:.3f}"),
+                _minus(f"{fitted.b:.3f}"),
+                where,
+                top,
+                f"{fitted.error:.2f}",
+            ]
         )
         d_star, r_star = peak or (None, None)
         records.append({"label": label, "form": fitted.kind, "a": fitted.a, "b": fitted.b, "peak_d": d_star})
@@ -164,6 +172,10 @@ def _difference(value: float, low: float | None, high: float | None, scale: floa
     text = f"{scale * value:+.0f}" + (
         "" if low is None or high is None else f" [{scale * low:.0f}, {scale * high:.0f}]"
     )
+    return _minus(text)
+
+
+def _minus(text: str) -> str:
     return text.replace("-", "−")
 
 

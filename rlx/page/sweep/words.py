@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from rlx.comparison.paired import MAX_SEEDS
+from rlx.comparison.paired import MAX_SEEDS, MIN_SEEDS
 from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
 from rlx.page.evidence import gather
 from rlx.page.verdict import Tone, Verdict, bounds, number, since_peak
@@ -32,6 +32,8 @@ def sentence(one: AxisDifference) -> str:
         return f"{pair}: {number(difference.value, plus=True)} SD with one seed, which says nothing about others."
     if difference.low is None:
         return f"{pair}: {number(difference.value, plus=True)} SD in every seed alike; only other data seeds can tell more."
+    if difference.num < MIN_SEEDS:
+        return f"{pair}: {size} ({over}), too few seeds for a claim; {needed(one)}."
     return f"{pair} are not distinguishable at {over}: {size}; {needed(one)}."
 
 
@@ -52,6 +54,8 @@ def in_short(one: AxisDifference) -> str:
         return "one seed: no interval"
     if difference.low is None:
         return "the same in every seed"
+    if difference.num < MIN_SEEDS:
+        return f"{_seeds(difference.num)}: too few for a claim"
     seeds = "more than 1,000" if difference.needed is None else f"about {max(difference.needed, difference.num + 1)}"
     return f"not distinguishable at {_seeds(difference.num)}; needs {seeds}"
 
