@@ -90,6 +90,8 @@ class Looks:
             [named(axis or "", value) for value in self._axes.get(axis or "", [])]
             for axis in (self.by_colour, self.by_line)
         )
+        drawn = [cell for cell in self._cells if labels is None or cell.label in labels]
+        there = [{named(a, cell.axes[a]) for cell in drawn} if a else set() for a in (self.by_colour, self.by_line)]
         marker = "" if lines else "o"
         first = [(v, Look(COLOURS[i % len(COLOURS)], "-", marker)) for i, v in enumerate(colours) if v in there[0]]
         second = [
