@@ -78,7 +78,6 @@ MISTAKES = [
     ("train -m seed=1,2 sweep.fail_fast=yes", "sweep.fail_fast=yes: must be true or false"),
     ("train -m seed=1,2 sweep.paralel=2", "'sweep.paralel' (did you mean 'sweep.num_parallel'?)"),
     ("plan -m seed=1,1", "the same run directory"),
-    ("evaluate -m", "unrecognized arguments: -m"),
     ("plan reward=wram", "did you mean 'warm'?"),
     ("prepare world.label_noise=2", "world.label_noise=2: must be"),
     ("report no/such/run", "no run directory 'no/such/run'"),
