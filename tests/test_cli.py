@@ -241,7 +241,13 @@ def test_ctrl_c_is_one_line_with_exit_code_130(empty):
         "import time, rlx.cli\nrlx.cli._dispatch = lambda _: print('up', flush=True) or time.sleep(60)\n"
         "raise SystemExit(rlx.cli.main([]))"
     )
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     assert child.stdout is not None and child.stdout.readline() == "up\n"
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)

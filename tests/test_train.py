@@ -1,7 +1,6 @@
 """`rlx train` from nothing to a report on a miniature of the lab: seconds a run, members shared by all tests here."""
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -121,7 +120,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(wh
 
 def test_an_interrupted_run_says_so_and_exits_with_130(here):
     command = [sys.executable, "-m", "rlx.cli", "train", *MINIATURE, "num_steps=1000", "evaluation.interval=1000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
     while not list((here / "runs").glob("*/metrics.jsonl")):
         time.sleep(0.05)
         assert process.poll() is None

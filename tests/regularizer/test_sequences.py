@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from two_tokens import MASK_BT, ROWS, log_ratios, logps_of, parameters, ref_logps_of
 
 from rlx.regularizer.chi2 import Chi2
 from rlx.regularizer.kl import KL, k1
+from tests.regularizer.two_tokens import MASK_BT, ROWS, log_ratios, logps_of, parameters, ref_logps_of
 
 KINDS = {
     "kl": KL(beta=0.1, target=None, horizon=1e4),
