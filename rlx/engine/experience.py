@@ -60,7 +60,7 @@ def score(
         rollout.mask_NGT.flatten(0, 1),
     )
     temperature = actors.sampler.temperature
-    mine = said_by(policy, *rows, temperature, actors.rows)
+    mine = said_by(policy, *rows, temperature, actors.rows, entropy=True)
     ref_logps = said_by(actors.reference, *rows, temperature, actors.rows).logps_BT
     members_MB = torch.cat(
         [actors.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)], 1

@@ -9,7 +9,7 @@ from torch.nn import Module
 
 @dataclass(frozen=True)
 class Said:
-    """What a model says of B completions; 0 where masked."""
+    """What a model says of B completions; 0 where masked, and entropies 0 everywhere unless they were asked for."""
 
     logps_BT: Tensor
     entropies_BT: Tensor
@@ -31,6 +31,7 @@ def said_by(
     mask_BT: Tensor,
     temperature: float,
     rows: int,
+    entropy: bool = False,
 ) -> Said:
     """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more."""
     was_training = model.training
@@ -41,10 +42,11 @@ def said_by(
     for part in order.split(rows):
         length = int(mask_BT[part].sum(-1).max())
         inputs = inputs_of(prompt_ids_BP[part], prompt_mask_BP[part], ids_BT[part, :length], mask_BT[part, :length])
-        out = model(**inputs, completion_length=length, temperature=temperature, entropy=True)
+        out = model(**inputs, completion_length=length, temperature=temperature, entropy=entropy)
         kept = mask_BT[part, :length]
         logps[part, :length] = out["logps"].float() * kept
-        entropies[part, :length] = out["entropies"].float() * kept
+        if entropy:
+            entropies[part, :length] = out["entropies"].float() * kept
         if "values" in out:
             values = torch.zeros(mask_BT.shape) if values is None else values
             values[part, :length] = out["values"].float() * kept

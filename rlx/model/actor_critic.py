@@ -54,7 +54,9 @@ class ActorCritic:
         before = slice(-completion_length - 1, -1)
         hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
         head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
-        logits_BTV = self._capped(head(hidden[:, before]).float()) / temperature
+        logits_BTV = self._capped(head(hidden[:, before]).float())
+        if temperature != 1.0:
+            logits_BTV = logits_BTV / temperature
         out = {"logps": token_logps(logits_BTV, ids[:, -completion_length:])}
         if entropy:
             out["entropies"] = token_entropies(logits_BTV)
