@@ -5,7 +5,6 @@ Reads like the algorithm box of a paper; everything that it names is a choice of
 
 import json
 import logging
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from rlx.core.record import load_record
 from rlx.core.rollout import ScoredRollout
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import sample_rows
+from rlx.engine.interruption import Interruption
 from rlx.engine.provenance import Provenance
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
@@ -35,19 +35,22 @@ log = logging.getLogger(__name__)
 
 def run(config_path: Path) -> int:
     """Train the cell that a run directory's config.yaml describes, from its last checkpoint if it has one."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's TERM is a Ctrl-C
+    interruption = Interruption()
     directory = RunDirectory(config_path.parent)
     warnings = speak(directory.path / "log.txt")
     config = load_config(config_path)
     with directory.running():
-        Training(directory, config, warnings).run()
+        Training(directory, config, warnings, interruption).run()
     return 0
 
 
 class Training:
     """One run, from its artefacts to its report."""
 
-    def __init__(self, directory: RunDirectory, config: Mapping[str, Any], warnings: Warnings) -> None:
+    def __init__(
+        self, directory: RunDirectory, config: Mapping[str, Any], warnings: Warnings, interruption: Interruption
+    ) -> None:
+        self.interruption = interruption
         self.directory = directory
         self.cell: Cell = cell_of(config)
         self.settings = self.cell.settings
@@ -135,6 +138,7 @@ class Training:
         self.tracker.log(step, row)
         if step % self.settings.evaluation.interval == 0 or step == self.settings.num_steps:
             self.measure(step)
+        self.interruption.check()
         self.bar.advance(note=f"proxy {row['objective/scores']:+.2f}  KL {row['objective/kl']:.1f}")
 
     def measure(self, step: int) -> None:
