@@ -1,6 +1,7 @@
 """Ctrl-C, and a scheduler's TERM, as a KeyboardInterrupt that is not lost where a library swallows it."""
 
 import signal
+import sys
 from types import FrameType
 
 
@@ -13,6 +14,9 @@ class Interruption:
             # A shell's background job ignores SIGINT, and goes on doing so.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+        # Raised inside a __del__ it would be shown as "ignored"; it is not, `check` raises it again.
+        shown = sys.unraisablehook
+        sys.unraisablehook = lambda event: None if event.exc_type is KeyboardInterrupt else shown(event)
 
     def check(self) -> None:
         """To be called where stopping is safe."""
