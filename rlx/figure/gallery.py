@@ -1,8 +1,8 @@
 """All figures of a run, in the order in which a report tells them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 
@@ -24,15 +24,18 @@ class Drawn(NamedTuple):
 
 def draw_all(record: RunRecord, directory: Path) -> Iterator[Drawn]:
     """Write `directory`/<name>.png for each figure that the run has the numbers for; remove the others."""
-    directory.mkdir(parents=True, exist_ok=True)
     wanted = OF_BEST_OF_N if record.bon else FIGURES
-    for module in FIGURES:
-        if module not in wanted:
-            continue
+    return written([module for module in FIGURES if module in wanted], record, directory)
+
+
+def written(modules: Sequence[Any], subject: Any, directory: Path) -> Iterator[Drawn]:
+    """Write `directory`/<name>.png for each of the figure `modules` that can draw `subject`; remove the others."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for module in modules:
         name = module.__name__.rpartition(".")[2]
         path = directory / f"{name}.png"
         with mpl.rc_context(style.STYLE):
-            drawn = module.draw(record)
+            drawn = module.draw(subject)
             if drawn is None:
                 path.unlink(missing_ok=True)
                 yield Drawn(name, module.TITLE, module.ABSENT, None)
