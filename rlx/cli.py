@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, WorkerError
 
 COMPOSED = {
     "train": "build what is missing, train, measure, report; the same command again goes on or says that it is done",
@@ -34,11 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"rlx: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except WorkerError as error:
+        print(f"rlx: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
         if debug:
             raise
         print("rlx: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        return getattr(stop, "code", 130)
     except BrokenPipeError:  # rlx train --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -3,13 +3,18 @@
 import json
 import logging
 import signal
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rlx.command.check import checked
 from rlx.command.runs import load_config, write_atomically
+from rlx.compute.launcher import launch
+from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.core.logs import speak
 from rlx.core.store import Store
@@ -21,13 +26,29 @@ log = logging.getLogger(__name__)
 
 def run(config: Mapping[str, Any]) -> int:
     """Build what is missing for one cell; say where everything is."""
+    compute: Any = build(config["compute"])
+    if compute.num_processes > 1:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "config.yaml"
+            path.write_text(yaml.safe_dump(dict(config)))
+            launch("rlx.prepare", path, compute, Path(folder) / "processes")
+    else:
+        _build(config)
+    return 0
+
+
+def work(config_path: Path) -> None:
+    """One process's part of it."""
+    _build(load_config(config_path))
+
+
+def _build(config: Mapping[str, Any]) -> None:
     speak()
     cell = cell_of(config)
     for name, recipe in cell.recipes().items():
         there = cell.store.has(recipe, cell.settings.data_seed)
         path = cell.store.fetch(recipe, cell.settings.data_seed)
         print(f"{name:20s} {'there' if there else 'built':6s} {path}", flush=True)
-    return 0
 
 
 def run_all(configs: Mapping[str, Mapping[str, Any]]) -> int:

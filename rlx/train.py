@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel, TrainingArguments
 
 from rlx import report
 from rlx.command.runs import load_config
+from rlx.compute.launcher import launch
+from rlx.core import processes
+from rlx.core.build import build
+from rlx.core.error import UserError, WorkerError
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import stage
 from rlx.core.record import load_record
-from rlx.core.rollout import ScoredRollout
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import sample_rows
 from rlx.engine.interruption import Interruption
@@ -29,33 +33,55 @@ from rlx.experiment.cell import Cell, cell_of
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.page.card import model_card
+from rlx.tracker.jsonl import Jsonl
 
 log = logging.getLogger(__name__)
 
 
 def run(config_path: Path) -> int:
-    """Train the cell that a run directory's config.yaml describes, from its last checkpoint if it has one."""
-    interruption = Interruption()
-    directory = RunDirectory(config_path.parent)
-    warnings = speak(directory.path / "log.txt")
-    config = load_config(config_path)
-    with directory.running():
-        Training(directory, config, warnings, interruption).run()
+    """Train the cell that a run directory's config.yaml describes, from its last checkpoint if it has one; on several
+    processes where `compute` says so."""
+    compute: Any = build(load_config(config_path)["compute"])
+    if compute.num_processes == 1:
+        work(config_path)
+        return 0
+    try:
+        launch("rlx.train", config_path, compute, config_path.parent / "processes")
+    except (UserError, WorkerError) as error:
+        RunDirectory(config_path.parent).fail(str(error))  # its own process may not have come to say so
+        raise
     return 0
+
+
+def work(config_path: Path) -> None:
+    """One process's part of it."""
+    interruption = Interruption()
+    config = load_config(config_path)
+    cell = cell_of(config)
+    directory = RunDirectory(config_path.parent, writes=processes.first())
+    warnings = speak(directory.path / "log.txt" if processes.first() else None)
+    with directory.running():
+        Training(directory, cell, config, warnings, interruption).run()
 
 
 class Training:
     """One run, from its artefacts to its report."""
 
     def __init__(
-        self, directory: RunDirectory, config: Mapping[str, Any], warnings: Warnings, interruption: Interruption
+        self,
+        directory: RunDirectory,
+        cell: Cell,
+        config: Mapping[str, Any],
+        warnings: Warnings,
+        interruption: Interruption,
     ) -> None:
         self.interruption = interruption
         self.directory = directory
-        self.cell: Cell = cell_of(config)
+        self.cell = cell
         self.settings = self.cell.settings
         self.provenance = Provenance(directory.read("provenance.json"), warnings.said)
-        self.tracker = self.cell.tracker.start(directory.path, config, directory.path.name)
+        tracker = self.cell.tracker if processes.first() else Jsonl()
+        self.tracker = tracker.start(directory.path, config, directory.path.name)
 
     def run(self) -> None:
         try:
@@ -94,20 +120,29 @@ class Training:
         with self.provenance.stage("combine"):
             self.trainer = self.make_trainer()
         self.learn()
-        with self.provenance.stage("final measurement"):
-            policy, num = self.trainer.policy, self.settings.evaluation.final_num_prompts
+        with self.provenance.stage("final measurement"), self.trainer.policy() as policy:
+            num = self.settings.evaluation.final_num_prompts
             summary = measure_all(self.assembly.held_out.evaluate(policy, num))
-        return self.conclude(policy, summary)
+        return self.conclude(self.trainer.plain_policy(), summary)
 
     def make_trainer(self) -> OnPolicyTrainer:
         """Set a policy, with the critic that its optimiser wants, beside its reference and its proxy reward."""
         cell, settings = self.cell, self.settings
         prompts = prompts_of(cell, "train", self.provenance.counts)
         plan = Plan(
-            settings.num_steps, settings.num_prompts, self.num_micro, settings.checkpoint.interval, settings.seed
+            num_steps=settings.num_steps,
+            num_prompts=settings.num_prompts,
+            num_micro=self.num_micro,
+            checkpoint_interval=settings.checkpoint.interval,
+            seed=settings.seed,
+            layout=self.layout,
         )
-        policy = with_critic(cell.model.policy(self.assembly.start), cell.optimizer.critic)
-        policy = with_adapters(policy, cell.model.lora("CAUSAL_LM"))
+        lora = cell.model.lora("CAUSAL_LM")
+        policy = cell.model.policy(self.assembly.start)
+        self.reduced = policy.dtype == torch.bfloat16 and torch.cuda.is_available()
+        if lora is None:
+            policy.float()  # masters: in bfloat16, small updates would round to nothing
+        policy = with_adapters(with_critic(policy, cell.optimizer.critic), lora)
         return OnPolicyTrainer(
             policy,
             self.arguments(),
@@ -117,34 +152,45 @@ class Training:
             prompts,
             plan,
             self.after_step,
+            self.interruption.stopping,
         )
 
     def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
-        checkpoint = latest_checkpoint(self.directory.path / "checkpoints")
-        self.directory.keep_rows_until(checkpoint[1] if checkpoint else -1)
-        with self.provenance.stage("policy"), stage("policy", self.settings.num_steps) as self.bar:
+        checkpoint = processes.agreed(latest_checkpoint(self.directory.path / "checkpoints"))
+        if checkpoint and checkpoint.layout != self.layout:
+            raise UserError(
+                f"{checkpoint.path} was written as {checkpoint.layout!r} and cannot be read as {self.layout!r}: go on with the "
+                f"compute that wrote it, or delete {checkpoint.path.parent} to train the policy from its start again"
+            )
+        self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
+        with (
+            self.provenance.stage("policy"),
+            stage("policy", self.settings.num_steps) as self.bar,
+            self.interruption.at_steps(),
+        ):
             if checkpoint:
-                path, step, self.trainer.beta = checkpoint
-                log.info("going on after step %d of %d", step, self.settings.num_steps)
-                self.bar.advance(step)
-                self.trainer.train(resume_from_checkpoint=str(path))
+                self.trainer.beta = checkpoint.beta
+                log.info("going on after step %d of %d", checkpoint.step, self.settings.num_steps)
+                self.bar.advance(checkpoint.step)
+                self.trainer.train(resume_from_checkpoint=str(checkpoint.path))
             else:
                 self.measure(0)
                 self.trainer.train()
+        self.interruption.check()
 
-    def after_step(self, step: int, row: dict[str, float], scored: ScoredRollout) -> None:
+    def after_step(self, step: int, row: dict[str, float]) -> None:
         self.directory.append(METRICS, [{"step": step, "split": "train", **row}])
         self.tracker.log(step, row)
         if step % self.settings.evaluation.interval == 0 or step == self.settings.num_steps:
             self.measure(step)
-        self.interruption.check()
         self.bar.advance(note=f"proxy {row['objective/scores']:+.2f}  KL {row['objective/kl']:.1f}")
 
     def measure(self, step: int) -> None:
         """One row of held-out measurements, and what the policy wrote."""
         settings = self.settings.evaluation
-        evaluation = self.assembly.held_out.evaluate(self.trainer.policy, settings.num_prompts)
+        with self.trainer.policy() as policy:
+            evaluation = self.assembly.held_out.evaluate(policy, settings.num_prompts)
         row = measure_all(evaluation)
         self.directory.append(SAMPLES, sample_rows(step, evaluation, settings.num_samples))
         self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
@@ -154,12 +200,15 @@ class Training:
         """Write the final measurement, and export the model."""
         self.directory.write("summary.json", summary)
         self.save_provenance()
-        model_dir = self.directory.path / "model"
-        export_policy(policy, self.cell.model.tokenizer(), model_dir, model_card(load_record(self.directory.path)))
+        if processes.first():
+            card = model_card(load_record(self.directory.path))
+            export_policy(policy, self.cell.model.tokenizer(), self.directory.path / "model", card)
         return summary
 
     def show(self, summary: dict[str, float]) -> None:
         """Write the report, and tell the tracker the rest."""
+        if not processes.first():
+            return
         self.directory.finish()
         report.run(self.directory.path)
         samples = self.directory.rows(SAMPLES)
@@ -170,14 +219,23 @@ class Training:
         self.tracker.finish(summary)
 
     def save_provenance(self) -> None:
+        if not processes.first():
+            return
         self.directory.write("provenance.json", self.provenance.content())
 
     @property
     def num_micro(self) -> int:
-        """Parts that a minibatch is learnt from in, for memory."""
+        """Parts that a process learns from its share of a minibatch in, for memory."""
         micro = self.cell.compute.micro_batch_size
-        minibatch = self.settings.num_prompts // self.cell.optimizer.num_minibatches
-        return 1 if micro is None else -(-minibatch // micro)
+        share = self.settings.num_prompts // self.cell.optimizer.num_minibatches // processes.size()
+        return 1 if micro is None else -(-share // micro)
+
+    @property
+    def layout(self) -> str:
+        """How checkpoints lie on disk: whole where every process has the whole model, else a part for each."""
+        if not self.cell.compute.distribution():
+            return "whole"
+        return f"{type(self.cell.compute).__name__.lower()} on {processes.size()} processes"
 
     def arguments(self) -> TrainingArguments:
         o = self.settings.torch_optimizer
@@ -203,7 +261,7 @@ class Training:
             remove_unused_columns=False,
             ignore_data_skip=True,
             seed=self.settings.seed % 2**31,
-            **self.cell.compute.training_arguments(),
+            **self.cell.compute.training_arguments() | {"bf16": self.reduced},
         )
 
 

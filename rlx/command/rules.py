@@ -31,11 +31,37 @@ def minibatches_are_equal(config: Config) -> str | None:
 def processes_share_prompts(config: Config) -> str | None:
     processes, prompts = config["compute"].get("num_processes"), config["num_prompts"]
     share = (processes or 1) * (config["optimizer"].get("num_minibatches") or 1)
-    if processes is None or prompts % share == 0:
+    if processes is None or prompts % share == 0 or kind(config, "optimizer") == "bon":
         return None
     return (
         f"num_prompts={prompts} cannot be shared by compute.num_processes={processes} in equal minibatches: "
         f"choose a multiple of {share}"
+    )
+
+
+def batches_are_shared(config: Config) -> str | None:
+    """Of the supervised stages: rows per update, over all processes."""
+    processes = config["compute"].get("num_processes") or 1
+    for slot in ("sft", "reward_model"):
+        batch, micro = config[slot].get("batch_size"), config[slot].get("micro_batch_size")
+        if batch is None:
+            continue
+        if batch % (processes * (micro or 1)):
+            each = f" in parts of {slot}.micro_batch_size={micro}" if micro else ""
+            return (
+                f"{slot}.batch_size={batch} is for all processes together and cannot be shared by "
+                f"compute.num_processes={processes}{each}: choose a multiple of {processes * (micro or 1)}"
+            )
+    return None
+
+
+def nodes_have_equal_processes(config: Config) -> str | None:
+    processes, nodes = config["compute"].get("num_processes"), config["compute"].get("num_nodes")
+    if processes is None or nodes is None or processes % nodes == 0:
+        return None
+    return (
+        f"compute.num_processes={processes} counts all nodes and is no multiple of compute.num_nodes={nodes}: choose "
+        f"{-(-processes // nodes) * nodes}"
     )
 
 
@@ -181,6 +207,8 @@ def preferences_have_a_model(config: Config) -> str | None:
 RULES: tuple[Callable[[Config], str | None], ...] = (
     minibatches_are_equal,
     processes_share_prompts,
+    batches_are_shared,
+    nodes_have_equal_processes,
     several_members_make_an_ensemble,
     several_policies_make_a_soup,
     the_lab_model_speaks_the_labs_language,

@@ -1,6 +1,10 @@
 """One process on the CPU, in fp32."""
 
+import os
 from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
 
 from rlx.core.numbers import PositiveInt
 
@@ -14,6 +18,18 @@ class CPU:
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
 
+    num_processes: ClassVar[int] = 1
+    num_nodes: ClassVar[int] = 1
+
+    def start(self) -> None:
+        """To be called before any model is made: this process sees no GPU, should there be one."""
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        torch.set_num_threads(self.num_threads)
+
+    def distribution(self) -> dict[str, object]:
+        """What transformers.TrainingArguments must be told to spread a model: nothing."""
+        return {}
+
     def training_arguments(self) -> dict[str, object]:
-        """What transformers.TrainingArguments must be told; TRL's and its own defaults (bf16) are for GPUs."""
+        """The device and precision; TRL's and transformers' own defaults (bf16) are for GPUs."""
         return {"use_cpu": True, "bf16": False}

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 @dataclass(frozen=True)
 class Drawn:
-    """B completions: right-padded ids (B, T), their mask (up to and including the end of sequence), and whether they ended."""
+    """B completions, on the CPU: right-padded ids (B, T), their mask (up to and including the end of sequence), and
+    whether they ended."""
 
     ids_BT: Tensor
     mask_BT: Tensor
@@ -24,5 +25,6 @@ class Sampler(Protocol):
     def draw(
         self, policy: PreTrainedModel, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]
     ) -> Drawn:
-        """One completion a row; a row's draw depends on its own seed, never on the rows beside it."""
+        """One completion a row (there may be none), on the policy's device; a row's draw depends on its own seed, never on
+        the rows beside it."""
         ...

@@ -7,10 +7,15 @@ import logging
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from filelock import FileLock, Timeout
+
+from rlx.core import processes
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -30,10 +35,14 @@ class Recipe(Protocol):
 
 
 class Store:
-    """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes."""
+    """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    `distribution`: what transformers.TrainingArguments must be told where recipes train on several processes. All of them
+    fetch in the same order and build together; what the first one writes is kept.
+    """
+
+    def __init__(self, root: Path, distribution: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.root, self.distribution = Path(root), distribution
         self._verified: set[str] = set()
         self._nested = 0.0  # s that went into artefacts built on the way to another
 
@@ -71,6 +80,21 @@ class Store:
         if path.name in self._verified:
             return path
         self.root.mkdir(parents=True, exist_ok=True)
+        with self._held(path):
+            if (damage := processes.agreed(damaged(path) if processes.first() else None)) is not None:
+                if path.exists() and processes.first():
+                    log.warning("artefact %s is damaged (%s); building it again", path, damage)
+                self._build(recipe, seed, path)
+        processes.wait()
+        self._verified.add(path.name)
+        return path
+
+    @contextmanager
+    def _held(self, path: Path) -> Iterator[None]:
+        """The artefact's lock, which the first process takes for all of its run."""
+        if not processes.first():
+            yield
+            return
         lock = FileLock(self.root / f"{path.name}.lock")
         try:
             held = lock.acquire(timeout=0)
@@ -78,12 +102,7 @@ class Store:
             log.info("waiting for another process that is building %s", path.name)
             held = lock.acquire()
         with held:
-            if (damage := damaged(path)) is not None:
-                if path.exists():
-                    log.warning("artefact %s is damaged (%s); building it again", path, damage)
-                self._build(recipe, seed, path)
-        self._verified.add(path.name)
-        return path
+            yield
 
     def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))
@@ -93,6 +112,8 @@ class Store:
             elapsed = time.monotonic() - start
             own = round(elapsed - (self._nested - nested), 3)
             self._nested = nested + elapsed
+            if not processes.first():
+                return
             manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": own}
             (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
             shutil.rmtree(path, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ from rlx.model.tokens import decode_completion
 
 @dataclass(frozen=True)
 class Actors:
-    """The models that a rollout needs. `rows`: completions in one forward pass, a matter of memory only."""
+    """The models that a rollout needs, each whole in every process. `rows`: completions in one forward pass, a matter of
+    memory only."""
 
     reference: PreTrainedModel
     scorer: Scorer
@@ -26,6 +28,16 @@ class Actors:
     rows: int
     tokenizer: PreTrainedTokenizerBase
     preference_model: PreferenceModel | None
+
+
+def joined(parts: Sequence[ScoredRollout]) -> ScoredRollout:
+    """One rollout of the shares of all processes."""
+    whole: dict[str, Any] = dict(vars(parts[0]))
+    for name, value in whole.items():
+        if isinstance(value, Tensor):
+            whole[name] = torch.cat([getattr(part, name) for part in parts], 1 if name.endswith("_MNG") else 0)
+    whole["prompts"] = [prompt for part in parts for prompt in part.prompts]
+    return ScoredRollout(**whole)
 
 
 def draw(
@@ -37,7 +49,7 @@ def draw(
     seeds: Sequence[int],
 ) -> Rollout:
     """G completions for each of N prompts, one per seed, prompt by prompt: len(seeds) = N * G."""
-    num = len(seeds) // len(prompts)
+    num = len(seeds) // len(prompts) if prompts else 1
     drawn = sampler.draw(policy, ids_NP.repeat_interleave(num, 0), mask_NP.repeat_interleave(num, 0), seeds)
     ids, mask, ended = (x.unflatten(0, (len(prompts), num)) for x in (drawn.ids_BT, drawn.mask_BT, drawn.ended_B))
     return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended)

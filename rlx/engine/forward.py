@@ -33,22 +33,28 @@ def said_by(
     rows: int,
     entropy: bool = False,
 ) -> Said:
-    """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more."""
+    """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more.
+
+    The tensors lie on the CPU; the model computes where it is.
+    """
     was_training = model.training
     model.eval()
+    device = next(model.parameters()).device
     order = mask_BT.sum(-1).argsort(stable=True)
     logps, entropies = torch.zeros(mask_BT.shape), torch.zeros(mask_BT.shape)
     values: Tensor | None = None
-    for part in order.split(rows):
+    for part in order.split(rows) if len(order) else ():
         length = int(mask_BT[part].sum(-1).max())
         inputs = inputs_of(prompt_ids_BP[part], prompt_mask_BP[part], ids_BT[part, :length], mask_BT[part, :length])
+        inputs = {name: x.to(device) for name, x in inputs.items()}
         out = model(**inputs, completion_length=length, temperature=temperature, entropy=entropy)
+        out = {name: x.float().cpu() for name, x in out.items()}
         kept = mask_BT[part, :length]
-        logps[part, :length] = out["logps"].float() * kept
+        logps[part, :length] = out["logps"] * kept
         if entropy:
-            entropies[part, :length] = out["entropies"].float() * kept
+            entropies[part, :length] = out["entropies"] * kept
         if "values" in out:
             values = torch.zeros(mask_BT.shape) if values is None else values
-            values[part, :length] = out["values"].float() * kept
+            values[part, :length] = out["values"] * kept
     model.train(was_training)
     return Said(logps, entropies, values)

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from rlx.core import processes
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
 from rlx.core.sampler import Sampler
@@ -43,7 +45,8 @@ class HeldOut:
         self._start: StartSample | None = None
 
     def evaluate(self, policy: PreTrainedModel, num: int, sampler: Sampler | None = None) -> Evaluation:
-        """Draw one completion for each of the first `num` prompts and everything that the measurements read of it.
+        """Draw one completion for each of the first `num` prompts and everything that the measurements read of it. Several
+        processes share the prompts, and all get the whole.
 
         `sampler` draws in place of the actors' own: best-of-n has chosen its completions already.
         """
@@ -54,34 +57,45 @@ class HeldOut:
         with torch.no_grad():
             member_scores_MB = torch.cat([scorer.member_scores(*rows).float() for scorer in self.members])
         start = self._start_sample()
-        return Evaluation(
-            prompts=prompts,
-            completions=completions,
-            start_completions=start.completions[:num],
-            gold_B=np.asarray(self.judge.score(prompts, completions)),
-            start_gold_B=start.gold_B[:num],
-            gold_factors=self.judge.factors(prompts, completions),
-            proxy_B=scored.scores_NG.squeeze(1).double().numpy(),
-            member_scores_MB=member_scores_MB.double().numpy(),
-            mask_BT=rows[3],
-            logps_BT=scored.logps_NGT.squeeze(1),
-            ref_logps_BT=scored.ref_logps_NGT.squeeze(1),
-            start_logps_BT=start_logps_BT,
-            entropy_BT=entropy_NGT.squeeze(1),
-        )
+        texts = {
+            "prompts": prompts,
+            "completions": completions,
+            "gold_factors": self.judge.factors(prompts, completions),
+        }
+        numbers = {
+            "gold_B": np.asarray(self.judge.score(prompts, completions), dtype=np.float64),
+            "proxy_B": scored.scores_NG.squeeze(1).double().numpy(),
+            "member_scores_MB": member_scores_MB.double().numpy(),
+        }
+        tokens = {
+            "mask_BT": rows[3],
+            "logps_BT": scored.logps_NGT.squeeze(1),
+            "ref_logps_BT": scored.ref_logps_NGT.squeeze(1),
+            "start_logps_BT": start_logps_BT,
+            "entropy_BT": entropy_NGT.squeeze(1),
+        }
+        parts = processes.gathered((texts, numbers, tokens))
+        whole: dict[str, Any] = {name: [item for part in parts for item in part[0][name]] for name in texts}
+        whole |= {name: np.concatenate([part[1][name] for part in parts], -1) for name in numbers}
+        whole |= {name: torch.cat([part[2][name] for part in parts]) for name in tokens}
+        return Evaluation(start_completions=start.completions[:num], start_gold_B=start.gold_B[:num], **whole)
 
     def _start_sample(self) -> StartSample:
         if self._start is None:
             prompts, _, completions = self._draw(self.start, len(self.prompts.prompts), self.actors.sampler)
-            self._start = StartSample(completions, np.asarray(self.judge.score(prompts, completions)))
+            gold_B = processes.joined(self.judge.score(prompts, completions))
+            self._start = StartSample(processes.joined(completions), np.asarray(gold_B))
         return self._start
 
     def _draw(
         self, policy: PreTrainedModel, num: int, sampler: Sampler
     ) -> tuple[Sequence[Prompt], Rollout, list[Completion]]:
+        """This process's share of the first `num`."""
         prompts, ids_NP, mask_NP = self.prompts.batch(range(min(num, len(self.prompts.prompts))))
+        mine = processes.share(len(prompts))
+        prompts = prompts[mine]
         seeds = [seed_of("held out", prompt.id) for prompt in prompts]
-        drawn = draw(policy, sampler, prompts, ids_NP, mask_NP, seeds)
+        drawn = draw(policy, sampler, prompts, ids_NP[mine], mask_NP[mine], seeds)
         return prompts, drawn, [texts[0] for texts in completions_of(drawn, self.actors.tokenizer)]
 
 

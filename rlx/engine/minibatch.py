@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from rlx.core import processes
 from rlx.core.rollout import Batch, Selection
 from rlx.core.seed import seed_of
 
@@ -12,14 +13,17 @@ from rlx.core.seed import seed_of
 def minibatches(
     selection: Selection, num_epochs: int, num_minibatches: int, num_micro: int, seed: int, step: int
 ) -> Iterator[Batch]:
-    """num_epochs * num_minibatches minibatches, each as `num_micro` batches whose losses add up to the minibatch's."""
+    """This process's share of num_epochs * num_minibatches minibatches, each as `num_micro` batches. The losses of a
+    minibatch's batches add up to its own over micro-batches and processes, and its rows are the same for any number of
+    either."""
     total = len(selection.ids_NKT)
     assert total % num_minibatches == 0, f"{total} prompts do not divide into {num_minibatches} minibatches"
     for epoch in range(num_epochs):
         generator = torch.Generator().manual_seed(seed_of("minibatches", seed, step, epoch))
         for rows in torch.randperm(total, generator=generator).chunk(num_minibatches):
             num_tokens = int(selection.mask_NKT[rows].sum())
-            for part in rows.tensor_split(num_micro):
+            parts = rows.tensor_split(num_micro * processes.size())
+            for part in parts[processes.rank() * num_micro :][:num_micro]:
                 yield _batch(selection, part, num_tokens, len(rows))
 
 

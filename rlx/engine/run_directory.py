@@ -15,10 +15,11 @@ METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 
 
 class RunDirectory:
-    """Reads and writes the files of one run. Whole files are replaced atomically; rows are appended and flushed."""
+    """Reads and writes the files of one run. Whole files are replaced atomically; rows are appended and flushed. With
+    writes=False nothing is written: of several processes, one does."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path, writes: bool = True) -> None:
+        self.path, self.writes = Path(path), writes
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -26,6 +27,9 @@ class RunDirectory:
 
         Raises UserError if another process holds it.
         """
+        if not self.writes:
+            yield
+            return
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -40,8 +44,9 @@ class RunDirectory:
             self.write("status.json", {"state": "running", **status})
             yield
             self.finish()
-        except KeyboardInterrupt:
-            self.write("status.json", {"state": "interrupted", **status, "reason": "interrupted", "ended": _now()})
+        except KeyboardInterrupt as stop:
+            reason = str(stop) or "interrupted"
+            self.write("status.json", {"state": "interrupted", **status, "reason": reason, "ended": _now()})
             raise
         except BaseException as ex:
             reason = f"{type(ex).__name__}: {ex}".strip()
@@ -49,6 +54,10 @@ class RunDirectory:
             raise
         finally:
             lock.release()
+
+    def fail(self, reason: str) -> None:
+        """Say that the run failed, in place of whoever should have."""
+        self.write("status.json", self.read("status.json") | {"state": "failed", "reason": reason, "ended": _now()})
 
     def finish(self) -> None:
         """Say that the run is done: before its report is written, so that the report can say so."""
@@ -61,12 +70,16 @@ class RunDirectory:
 
     def write(self, name: str, content: object) -> None:
         """Replace a JSON file."""
+        if not self.writes:
+            return
         part = self.path / f".{name}.part"
         part.write_text(json.dumps(content, indent=1) + "\n")
         part.rename(self.path / name)
 
     def append(self, name: str, rows: Iterable[dict]) -> None:
         """Add rows to a JSONL file. Numbers that are not finite have no JSON: they are written as null."""
+        if not self.writes:
+            return
         with (self.path / name).open("a") as file:
             file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
 
@@ -81,6 +94,8 @@ class RunDirectory:
 
     def keep_rows_until(self, step: int) -> None:
         """Forget rows of steps after `step`, which a resumed run will do again."""
+        if not self.writes:
+            return
         for name in (METRICS, SAMPLES):
             if (self.path / name).is_file():
                 kept = [row for row in self.rows(name) if row["step"] <= step]

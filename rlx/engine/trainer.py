@@ -1,49 +1,60 @@
 """draw -> score -> select -> learn -> log, for any policy optimiser: a transformers.Trainer whose epoch is one rollout.
 
 Its "dataloader" makes a rollout when an epoch begins and yields the minibatches to learn from, so that checkpoints,
-resuming, schedules, clipping and the distributed back ends are the Trainer's own.
+resuming, schedules, clipping and the distributed back ends are the Trainer's own. Several processes each draw and score
+their share of a step's prompts; then all have the whole rollout, select alike, and learn from their shares of minibatches.
 """
 
+import copy
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from trl.models.utils import unwrap_model_for_generation
 
+from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 from rlx.core.seed import seed_of
-from rlx.engine.experience import Actors, draw, score
+from rlx.engine.experience import Actors, draw, joined, score
 from rlx.engine.forward import inputs_of
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.model.actor_critic import without_dropout
+from rlx.model.whole import is_spread, plain_copy
 
 STEP_FILE = "step.json"  # written last into a checkpoint, so its presence means whole
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is done: `num_steps` rollouts of `num_prompts` prompts, a checkpoint every `checkpoint_interval`."""
+    """How much is done: `num_steps` rollouts of `num_prompts` prompts over all processes, a checkpoint every
+    `checkpoint_interval`. Each process learns from its share of a minibatch in `num_micro` parts. `layout` says how a
+    checkpoint lies on disk: only the same layout can read it."""
 
     num_steps: int
     num_prompts: int
     num_micro: int
     checkpoint_interval: int
     seed: int
+    layout: str = "whole"
 
 
-AfterStep = Callable[[int, dict[str, float], ScoredRollout], None]
+AfterStep = Callable[[int, dict[str, float]], None]
 
 
 class OnPolicyTrainer(Trainer):
-    """`after_step(step, row, scored)` is called when a step's rollout has been learnt from, before it is checkpointed."""
+    """`after_step(step, row)` is called when a step's rollout has been learnt from, before it is checkpointed; `stopping()`
+    after it: if it says so, the step is checkpointed and training ends there."""
 
     def __init__(
         self,
@@ -55,15 +66,19 @@ class OnPolicyTrainer(Trainer):
         prompts: EncodedPrompts,
         plan: Plan,
         after_step: AfterStep,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._blank: Any = (
+            copy.deepcopy(policy) if processes.size() > 1 else None
+        )  # a back end may take the model apart
         super().__init__(model=without_dropout(policy), args=args)
         self.remove_callback(PrinterCallback)
         self.algorithm, self.regularizer, self.actors = algorithm, regularizer, actors
-        self.prompts, self.plan, self.after_step = prompts, plan, after_step
+        self.prompts, self.plan, self.after_step, self.stopping = prompts, plan, after_step, stopping
         self.beta = regularizer.beta
         self.updates_per_step = algorithm.num_epochs * algorithm.num_minibatches
         self.row: dict[str, float] = {}
-        self.scored: ScoredRollout | None = None
+        self.num_completions = 0  # of the last rollout
         self._sums: dict[str, Tensor] = {}
         self.add_callback(_StepBoundary(self))
 
@@ -72,10 +87,19 @@ class OnPolicyTrainer(Trainer):
         """Rollouts that have been learnt from."""
         return self.state.global_step // self.updates_per_step
 
-    @property
-    def policy(self) -> PreTrainedModel:
-        """The model as transformers made it, without a distributed wrapper."""
-        return self.accelerator.unwrap_model(self.model)  # pyright: ignore[reportReturnType]
+    @contextmanager
+    def policy(self) -> Iterator[PreTrainedModel]:
+        """The model as transformers made it, without a distributed wrapper and with all its weights in every process."""
+        policy: Any = self.accelerator.unwrap_model(self.model)
+        wrapped: Any = self.model_wrapped
+        gathered = unwrap_model_for_generation(wrapped, self.accelerator) if is_spread(policy) else nullcontext()
+        with gathered, self.accelerator.autocast():
+            yield policy
+
+    def plain_policy(self) -> PreTrainedModel:
+        """The model to be kept: itself, or where it is spread over processes a copy that is not."""
+        policy: Any = self.accelerator.unwrap_model(self.model)
+        return plain_copy(policy, self._blank) if is_spread(policy) else policy  # pyright: ignore[reportReturnType]
 
     def get_train_dataloader(self):  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Rollouts(self)
@@ -86,21 +110,20 @@ class OnPolicyTrainer(Trainer):
         prompts, ids_NP, mask_NP = self.prompts.batch(
             indices_of_step(step, self.plan.num_prompts, len(self.prompts.prompts), self.plan.seed)
         )
-        num = self.plan.num_prompts * self.algorithm.num_samples
-        seeds = [seed_of("rollout", self.plan.seed, step * num + i) for i in range(num)]
-        drawn = draw(self.policy, self.actors.sampler, prompts, ids_NP, mask_NP, seeds)
-        drawn_at = time.perf_counter()
-        scored, entropy_NGT = score(
-            drawn,
-            self.policy,
-            self.actors,
-            seed_of("selection", self.plan.seed, step),
-            self.algorithm.wants_preferences,
-        )
+        each = self.algorithm.num_samples
+        first, mine = step * self.plan.num_prompts * each, processes.share(len(prompts))
+        seeds = [seed_of("rollout", self.plan.seed, first + i) for i in range(mine.start * each, mine.stop * each)]
+        with self.policy() as policy:
+            drawn = draw(policy, self.actors.sampler, prompts[mine], ids_NP[mine], mask_NP[mine], seeds)
+            drawn_at = time.perf_counter()
+            seed = seed_of("selection", self.plan.seed, step)
+            own = score(drawn, policy, self.actors, seed, self.algorithm.wants_preferences)
+        parts = processes.gathered(own)
+        scored, entropy_NGT = joined([part for part, _ in parts]), torch.cat([entropy for _, entropy in parts])
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
         divergence = self._divergence(scored)
         lengths = scored.mask_NGT.sum(-1).float()
-        self.scored = scored
+        self.num_completions = scored.scores_NG.numel()
         self.row = {
             **selection.metrics,
             "objective/scores": scored.scores_NG.mean().item(),
@@ -118,7 +141,7 @@ class OnPolicyTrainer(Trainer):
         return selection
 
     def compute_loss(self, model, inputs: dict, return_outputs=False, num_items_in_batch=None):
-        batch: Batch = inputs["batch"]
+        batch = _on(inputs["batch"], self.args.device)
         shape = batch.ids_NKT.shape
         rows = (
             batch.prompt_ids_NP.repeat_interleave(shape[1], 0),
@@ -149,28 +172,33 @@ class OnPolicyTrainer(Trainer):
             )
         for name, value in metrics.items():
             self._sums[name] = self._sums.get(name, 0) + value.detach()
-        # The Trainer divides by the number of micro-batches; our losses already add up.
-        return loss * self.current_gradient_accumulation_steps
+        # The Trainer divides by the number of micro-batches and takes the mean over processes; our losses already add up.
+        return loss * self.current_gradient_accumulation_steps * processes.size()
 
     def floating_point_ops(self, inputs) -> int:
         return 0  # the Trainer's estimate reads a batch of token ids, which these are not
 
     def finish_step(self) -> None:
         """Complete the step's row of metrics and hand it on."""
-        assert self.scored is not None
-        sums = {name: float(value) / self.updates_per_step for name, value in self._sums.items()}
+        own = {name: float(value) / self.updates_per_step for name, value in self._sums.items()}
+        sums = {name: sum(part[name] for part in parts) for parts in [processes.gathered(own)] for name in own}
         assert self.lr_scheduler is not None
         self.row |= sums | {
             "lr": float(self.lr_scheduler.get_last_lr()[0]),  # pyright: ignore[reportAttributeAccessIssue]
             "time/learn": time.perf_counter() - self._learning_since,
         }
-        num_completions = self.scored.scores_NG.numel()
-        self.beta = self.regularizer.next_beta(self.beta, self.row["regularizer/divergence"], num_completions)
-        self.after_step(self.step, self.row, self.scored)
+        self.beta = self.regularizer.next_beta(self.beta, self.row["regularizer/divergence"], self.num_completions)
+        self.after_step(self.step, self.row)
 
     def _divergence(self, scored: ScoredRollout) -> float:
         flat = (x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT))
         return self.regularizer.divergence(*flat).mean().item()
+
+
+def _on(batch: Batch, device: torch.device) -> Batch:
+    tensors = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    moved = {name: x.to(device) for name, x in tensors.items() if isinstance(x, Tensor)}
+    return replace(batch, **moved, credit={name: x.to(device) for name, x in batch.credit.items()})
 
 
 def _shaped(out: dict[str, Tensor], name: str, shape: torch.Size) -> Tensor | None:
@@ -205,23 +233,33 @@ class _StepBoundary(TrainerCallback):
     def on_epoch_end(self, args, state, control, **kwargs):
         self.trainer.finish_step()
         step, plan = self.trainer.step, self.trainer.plan
-        control.should_save = step % plan.checkpoint_interval == 0 and step < plan.num_steps
+        stopping = self.trainer.stopping()
+        control.should_training_stop = stopping
+        control.should_save = stopping or (step % plan.checkpoint_interval == 0 and step < plan.num_steps)
         return control
 
     def on_save(self, args, state, control, **kwargs):
-        content = {"step": self.trainer.step, "beta": self.trainer.beta}
+        processes.wait()  # for the parts that the others write
+        if not processes.first():
+            return
+        content = {"step": self.trainer.step, "beta": self.trainer.beta, "layout": self.trainer.plan.layout}
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         (folder / f"{STEP_FILE}.tmp").write_text(json.dumps(content))
         (folder / f"{STEP_FILE}.tmp").rename(folder / STEP_FILE)
 
 
-def latest_checkpoint(folder: Path) -> tuple[Path, int, float] | None:
-    """The newest whole checkpoint, its step and beta; a save that was cut short is passed over."""
+@dataclass(frozen=True)
+class Checkpoint:
+    path: Path
+    step: int
+    beta: float
+    layout: str
+
+
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint; a save that was cut short is passed over."""
     found = []
     for mark in folder.glob(f"checkpoint-*/{STEP_FILE}"):
         content = json.loads(mark.read_text())
-        found.append((content["step"], content["beta"], mark.parent))
-    if not found:
-        return None
-    step, beta, path = max(found)
-    return path, step, beta
+        found.append(Checkpoint(mark.parent, content["step"], content["beta"], content.get("layout", "whole")))
+    return max(found, key=lambda checkpoint: checkpoint.step, default=None)

@@ -4,6 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
 
 from rlx.core.error import UserError
 from rlx.core.scorer import Scorer
@@ -16,7 +19,13 @@ from rlx.model.actor_critic import with_critic
 from rlx.reward.single import Single
 from rlx.supervised.reference_set import read_reference_set
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class HasDevice(Protocol):
+    def to(self, device: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,14 @@ def assemble(cell: Cell, paths: Mapping[str, Path]) -> Assembly:
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
     scorer = _scorer(cell, members, judge, paths["reference set"])
-    reference = with_critic(cell.reference.combine(policies, cell.model), "none")
+    reference = _on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
     tokenizer = cell.model.tokenizer()
     actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
-    start = with_critic(cell.model.policy(policies[0]).requires_grad_(False), "none")
+    start = _on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False), "none"))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
     # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
-    singles = [Single().combine([path]) for path in members] or [scorer]
+    singles = [_on_device(Single().combine([path])) for path in members] or [scorer]
     return Assembly(actors, HeldOut(prompts, actors, start, judge, singles), policies[0], counts)
 
 
@@ -56,6 +65,10 @@ def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPromp
     return encoded
 
 
+def _on_device(model: T) -> T:
+    return model.to("cuda") if torch.cuda.is_available() and isinstance(model, HasDevice) else model
+
+
 def _preference_model(cell: Cell) -> PreferenceModel | None:
     model = cell.world.preference_model()
     if model is None and cell.optimizer.wants_preferences:
@@ -66,5 +79,5 @@ def _preference_model(cell: Cell) -> PreferenceModel | None:
 def _scorer(cell: Cell, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
     """The proxy that the reward choice makes of its members; without members it is the judge itself."""
     if members:
-        return cell.reward.combine(members)
+        return _on_device(cell.reward.combine(members))
     return cell.reward.of(judge, cell.model.tokenizer(), *read_reference_set(reference_set))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from rlx.core import processes
 from rlx.core.sampler import Drawn
 from rlx.core.seed import seed_of
 from rlx.core.tracker import Tracker
@@ -93,7 +94,7 @@ def _interval(name: str, values_P: np.ndarray, confidence: float) -> dict[str, f
 
 @dataclass
 class Given:
-    """A sampler whose completions are there already, one for each of the first prompts."""
+    """A sampler whose completions are there already, one for each of the first prompts; each process has its share."""
 
     rows: Sequence[Tensor]
     ended: Sequence[bool]
@@ -103,12 +104,13 @@ class Given:
 
     def draw(self, policy: Any, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
         """The given ones, whatever the seeds."""
-        assert len(seeds) == len(self.rows)
-        mask_BT = torch.arange(self.max_new_tokens) < torch.tensor([len(row) for row in self.rows])[:, None]
+        mine = processes.share(len(self.rows))
+        rows, ended = self.rows[mine], self.ended[mine]
+        assert len(seeds) == len(rows)
+        mask_BT = torch.arange(self.max_new_tokens) < torch.tensor([len(row) for row in rows])[:, None]
         ids_BT = torch.full(mask_BT.shape, self.pad_id)
-        ids_BT[mask_BT] = torch.cat(list(self.rows))
-        device = prompt_ids_BP.device
-        return Drawn(ids_BT.to(device), mask_BT.to(device), torch.tensor(self.ended, device=device))
+        ids_BT[mask_BT] = torch.cat(list(rows))
+        return Drawn(ids_BT, mask_BT, torch.tensor(ended))
 
 
 class BestOfN:
@@ -183,9 +185,9 @@ class BestOfN:
             learning_rate_key="sft.learning_rate",
             seed=seed_of("distilled policy", settings.seed),
         )
-        trained = fit_policy(
-            cell.model.policy(self.assembly.start), cell.model.tokenizer(), rows, cell.model.lora("CAUSAL_LM"), training
-        )
+        lora, distribution = cell.model.lora("CAUSAL_LM"), cell.compute.distribution()
+        policy = cell.model.policy(self.assembly.start)
+        trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, distribution)
         policy = cell.model.policy(self.assembly.start)  # TRL leaves a forward of its own in the model that it trained
         policy.load_state_dict(trained.state_dict())
         return policy.requires_grad_(False).eval()

@@ -6,8 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rlx.core.build import build
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
@@ -44,7 +42,7 @@ class Cell:
 
     @cached_property
     def store(self) -> Store:
-        return Store(Path(self.settings.cache_dir).expanduser())
+        return Store(Path(self.settings.cache_dir).expanduser(), self.compute.distribution())
 
     def policies(self) -> list[SFTPolicy]:
         """The SFT policies that the reference is made of; the policy starts from the first."""
@@ -103,8 +101,8 @@ class Cell:
 
 
 def cell_of(config: Mapping[str, Any]) -> Cell:
-    """The cell that a checked, resolved config describes; torch is set to the threads that it asks for."""
+    """The cell that a checked, resolved config describes, its compute started."""
     groups = [name for name in Cell.__dataclass_fields__ if name != "settings"]
     cell = Cell(settings_of(config), **{name: build(config[name]) for name in groups})
-    torch.set_num_threads(cell.compute.num_threads)
+    cell.compute.start()
     return cell

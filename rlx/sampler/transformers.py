@@ -51,7 +51,8 @@ class Transformers:
         """
         was_training = policy.training
         policy.eval()
-        parts = [
+        empty = torch.zeros(0, self.max_new_tokens, dtype=torch.long)
+        parts = [(empty, empty.bool(), torch.zeros(0, dtype=torch.bool))] + [
             self._draw(
                 policy,
                 prompt_ids_BP[i : i + self.batch_size],
@@ -66,6 +67,7 @@ class Transformers:
     def _draw(
         self, policy: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor, seeds: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        ids_BP, mask_BP = ids_BP.to(policy.device), mask_BP.to(policy.device)
         eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
         eos_ids = torch.tensor(eos if isinstance(eos, list) else [eos], device=ids_BP.device)
         uniforms_BT = torch.stack([_uniforms(seed, self.max_new_tokens) for seed in seeds]).to(ids_BP.device)
@@ -82,9 +84,9 @@ class Transformers:
             generation_config=config,
             logits_processor=LogitsProcessorList([_Draw(uniforms_BT, self.temperature)]),
         )
-        ids_BT = drawn[:, ids_BP.shape[1] :]
+        ids_BT = drawn[:, ids_BP.shape[1] :].cpu()
         ids_BT = torch.nn.functional.pad(ids_BT, (0, self.max_new_tokens - ids_BT.shape[1]), value=pad)
-        is_eos_BT = torch.isin(ids_BT, eos_ids)
+        is_eos_BT = torch.isin(ids_BT, eos_ids.cpu())
         before_end_BT = is_eos_BT.cumsum(-1) - is_eos_BT.long() == 0  # up to and including the first end of sequence
         return ids_BT.where(before_end_BT, torch.tensor(pad)), before_end_BT, is_eos_BT.any(-1)
 

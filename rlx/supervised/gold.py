@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.seed import seed_of
@@ -68,6 +68,7 @@ class GoldModel:
         made = train_member(
             Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference),
             directory,
+            store.distribution,
         )
         (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
 
@@ -76,8 +77,9 @@ class RewardModelJudge:
     """A reward model as gold judge, on texts, by its own tokenizer: z-normalised where it carries score_mean and
     score_std, else in its own unit."""
 
-    def __init__(self, name: str | Path, key: str, device: torch.device | str = "cpu") -> None:
-        self.model = load_reward_model(name, key=key).to(device)  # pyright: ignore[reportArgumentType]
+    def __init__(self, name: str | Path, key: str) -> None:
+        model: Any = load_reward_model(name, key=key)
+        self.model: PreTrainedModel = model.to("cuda" if torch.cuda.is_available() else "cpu")
         directory = local_directory(str(name), None, key)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)

@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.progress import stage
 from rlx.core.sampler import Sampler
@@ -27,6 +28,7 @@ from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFTPolicy
 
 COMPLETIONS_AT_A_TIME = 2048
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,13 @@ class Pool:
                 own, ids_NP, mask_NP = prompts.batch(range(start, len(prompts.prompts))[:each])
                 repeated = [prompt for prompt in own for _ in range(self.num_samples)]
                 seeds = [self._seed_of(prompt, k) for prompt in own for k in range(self.num_samples)]
-                ids_BP, mask_BP = (
-                    x.repeat_interleave(self.num_samples, 0).to(policy.device) for x in (ids_NP, mask_NP)
-                )
-                drawn = self.sampler.draw(policy, ids_BP, mask_BP, seeds)
-                ids.append(drawn.ids_BT[drawn.mask_BT].int().cpu())
-                lengths.append(drawn.mask_BT.sum(-1).int().cpu())
-                ended.append(drawn.ended_B.cpu())
+                ids_BP, mask_BP = (x.repeat_interleave(self.num_samples, 0) for x in (ids_NP, mask_NP))
+                mine = processes.share(len(seeds))
+                drawn = self.sampler.draw(policy, ids_BP[mine], mask_BP[mine], seeds[mine])
+                own = (drawn.ids_BT[drawn.mask_BT].int(), drawn.mask_BT.sum(-1).int(), drawn.ended_B)
+                parts = [torch.cat(x) for x in zip(*processes.gathered(own), strict=True)]
+                for kept, part in zip((ids, lengths, ended), parts, strict=True):
+                    kept.append(part)
                 rows = ids[-1].split(lengths[-1].tolist())
                 for prompt, row, closed in zip(repeated, rows, ended[-1].tolist(), strict=True):
                     text = decode_completion(tokenizer, row.tolist())
@@ -111,11 +113,11 @@ class PoolScores:
         name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
         parts, order = [], []
         with stage(name, len(drawn.lengths_B)) as bar:
-            for rows, batch in batches(self.pool.encoded(seed), drawn):
+            for rows, batch in _own(list(batches(self.pool.encoded(seed), drawn))):
                 parts.append(scorer.member_scores(*batch).double().cpu())
                 order.append(rows)
-                bar.advance(len(rows))
-        scores_MB = torch.cat(parts, 1)[:, torch.cat(order).argsort()]
+                bar.advance(len(rows) * processes.size())
+        scores_MB = torch.cat(processes.joined(parts), 1)[:, torch.cat(processes.joined(order)).argsort()]
         if not scores_MB.isfinite().all():
             raise UserError(f"{name}: a score is not a number; its weights are damaged or overflow in this dtype")
         save_file({"scores": scores_MB.contiguous()}, directory / "scores.safetensors")
@@ -139,11 +141,11 @@ class PoolLogps:
         drawn = read_pool(store.fetch(self.pool, seed))
         logps_B = torch.zeros(len(drawn.lengths_B), dtype=torch.float64)
         with stage("log-probabilities of the pool", len(logps_B)) as bar:
-            for rows, batch in batches(self.pool.encoded(seed), drawn):
-                prompt_ids, prompt_mask, ids, mask = (x.to(model.device) for x in batch)
-                said = said_by(model, prompt_ids, prompt_mask, ids, mask, self.pool.sampler.temperature, self.rows)
-                logps_B[rows] = said.logps_BT.double().sum(-1).cpu()
-                bar.advance(len(rows))
+            for rows, batch in _own(list(batches(self.pool.encoded(seed), drawn))):
+                said = said_by(model, *batch, self.pool.sampler.temperature, self.rows)
+                logps_B[rows] = said.logps_BT.double().sum(-1)
+                bar.advance(len(rows) * processes.size())
+        logps_B = torch.stack(processes.gathered(logps_B)).sum(0)  # 0 where another process was at work
         save_file({"logps": logps_B}, directory / "logps.safetensors")
 
 
@@ -231,6 +233,11 @@ def batches(
         ids_BT = torch.full(mask_BT.shape, prompts.pad_id)
         ids_BT[mask_BT] = drawn.ids[(first_B[places, None] + columns)[mask_BT]]
         yield places, (ids_BP, mask_BP, ids_BT, mask_BT)
+
+
+def _own(batches: Sequence[T]) -> Sequence[T]:
+    """Those that this process works on; the long ones, which come last, are dealt out to all."""
+    return batches[processes.rank() :: processes.size()]
 
 
 def _on_device(model: Any) -> Any:

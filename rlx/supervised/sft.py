@@ -76,6 +76,7 @@ class SFTPolicy:
             [_row(tokenizer, demonstration) for demonstration in demonstrations],
             self.model.lora("CAUSAL_LM"),
             self.training(seed),
+            store.distribution,
             self.sft.snapshots,
             lambda i, model: save(directory / f"snapshot-{i}", model),
         )

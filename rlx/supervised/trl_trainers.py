@@ -9,7 +9,7 @@ import logging
 import math
 import random
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,15 +19,18 @@ import huggingface_hub.constants
 import numpy as np
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
+from rlx.model.whole import is_spread, plain_copy
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -44,7 +47,7 @@ class Training:
     learning_rate_key: str  # the setting to lower when it diverges
     num_epochs: float
     batch_size: int  # rows (pairs) per update
-    micro_batch_size: int | None  # rows on the device at once; None = batch_size
+    micro_batch_size: int | None  # rows on a device at once; None = its share of batch_size
     learning_rate: float
     schedule: Schedule
     warmup_share: float
@@ -53,17 +56,22 @@ class Training:
     gradient_checkpointing: bool
     seed: int  # dropout, adapters and the order of the rows
 
-    def arguments(self, dtype: torch.dtype, output_dir: str) -> dict[str, Any]:
-        micro = self.micro_batch_size or self.batch_size
-        if self.batch_size % micro:
-            raise UserError(f"{self.name}: batch_size {self.batch_size} is no multiple of micro_batch_size {micro}")
+    def arguments(self, dtype: torch.dtype, output_dir: str, distribution: Mapping[str, Any]) -> dict[str, Any]:
+        """For this process: batch_size is of all processes together, micro_batch_size of each."""
+        num = processes.size()
+        micro = self.micro_batch_size or max(1, self.batch_size // num)
+        if self.batch_size % (micro * num):
+            each = f" x {num} processes" if num > 1 else ""
+            raise UserError(
+                f"{self.name}: batch_size {self.batch_size} is no multiple of micro_batch_size {micro}{each}"
+            )
         cuda = torch.cuda.is_available()
         seed = self.seed % 2**31
         return {
             "output_dir": output_dir,
             "num_train_epochs": self.num_epochs,
             "per_device_train_batch_size": micro,
-            "gradient_accumulation_steps": self.batch_size // micro,
+            "gradient_accumulation_steps": self.batch_size // (micro * num),
             "learning_rate": self.learning_rate,
             "lr_scheduler_type": self.schedule,
             "warmup_steps": self.warmup_share,  # a share of all updates if below 1
@@ -83,6 +91,7 @@ class Training:
             "report_to": "none",
             "disable_tqdm": True,
             "max_length": None,
+            **distribution,
         }
 
 
@@ -92,25 +101,27 @@ def fit_policy(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: Training,
+    distribution: Mapping[str, Any],
     snapshots: Sequence[float] = (),
     keep: Callable[[int, PreTrainedModel], None] | None = None,
 ) -> PreTrainedModel:
     """`model` fine-tuned on rows {"input_ids", "completion_mask"}, the loss on the completion alone.
 
-    `keep(i, model)` is called with a copy of the model when the share snapshots[i] of the updates is done.
+    `keep(i, model)` is called with a copy of the model when the share snapshots[i] of the updates is done. `distribution`:
+    what TrainingArguments must be told where several processes train together (`Store.distribution`).
     """
     with _alone(), tempfile.TemporaryDirectory() as scratch:
-        dtype = _to_training(model, lora)
+        trained = _Trained(model, lora)
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**training.arguments(dtype, scratch), completion_only_loss=True),
+            args=SFTConfig(**training.arguments(trained.dtype, scratch, distribution), completion_only_loss=True),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
-            callbacks=[_Snapshots(snapshots, dtype, keep)] if keep else None,
+            callbacks=[_Snapshots(snapshots, trained, keep)] if keep else None,
         )
         _train(trainer, training)
-        return _finished(trainer.model, dtype)
+        return trained.finished(trainer.model)
 
 
 def fit_reward_model(
@@ -119,56 +130,74 @@ def fit_reward_model(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: Training,
+    distribution: Mapping[str, Any],
 ) -> PreTrainedModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
     with _alone(), tempfile.TemporaryDirectory() as scratch:
-        dtype = _to_training(model, lora)
+        trained = _Trained(model, lora)
         trainer = RewardTrainer(
             model=model,
-            args=RewardConfig(**training.arguments(dtype, scratch), disable_dropout=False),
+            args=RewardConfig(**training.arguments(trained.dtype, scratch, distribution), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
         )
         _train(trainer, training)
-        return _finished(trainer.model, dtype)
+        return trained.finished(trainer.model)
 
 
 def _train(trainer: SFTTrainer | RewardTrainer, training: Training) -> None:
     trainer.remove_callback(PrinterCallback)
     assert isinstance(trainer.train_dataset, Dataset)
-    micro_batches = math.ceil(len(trainer.train_dataset) / trainer.args.per_device_train_batch_size)
-    updates_per_epoch = math.ceil(micro_batches / trainer.args.gradient_accumulation_steps)
+    num, at_once = len(trainer.train_dataset), trainer.args.per_device_train_batch_size * processes.size()
+    updates_per_epoch = math.ceil(math.ceil(num / at_once) / trainer.args.gradient_accumulation_steps)
+    if processes.size() > 1 and num % at_once and processes.first():
+        repeated = at_once - num % at_once
+        log.warning(
+            "%s: %d rows leave the last batch of %d processes short; %d rows are repeated in it, each pass",
+            training.name, num, processes.size(), repeated,
+        )  # fmt: skip
     with stage(training.name, math.ceil(updates_per_epoch * training.num_epochs)) as bar:
         trainer.add_callback(_Watch(training, bar))
         trainer.train()
 
 
-def _to_training(model: PreTrainedModel, lora: LoraConfig | None) -> torch.dtype:
-    """The model's dtype. Full fine-tuning keeps float32 masters: in bfloat16, small updates would round to nothing."""
-    dtype = model.dtype
-    if lora is None:
-        model.float()
-    return dtype
+class _Trained:
+    """What becomes of `model`: from its dtype to full-precision masters, where it is trained whole (in bfloat16, small
+    updates would round to nothing), and back to a plain model that knows of no trainer and no other process."""
 
+    def __init__(self, model: PreTrainedModel, lora: LoraConfig | None) -> None:
+        self.dtype = model.dtype
+        if lora is None:
+            model.float()
+        self._blank: Any = None
+        if processes.size() > 1:  # a back end may take the model apart
+            blank = copy.deepcopy(model)
+            self._blank = blank if lora is None else get_peft_model(blank, copy.deepcopy(lora))
 
-def _finished(model: Any, dtype: torch.dtype) -> PreTrainedModel:
-    """Adapters merged, masters rounded to the model's dtype, no gradients."""
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
-    return model.to(dtype).requires_grad_(False).eval()
+    def finished(self, model: Any) -> PreTrainedModel:
+        """Weights together again, adapters merged, masters rounded to the model's dtype, no gradients."""
+        if is_spread(model):
+            model = plain_copy(model, self._blank)
+        if isinstance(model, PeftModel):
+            model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
+        return model.to(self.dtype).requires_grad_(False).eval()
+
+    def snapshot(self, model: Any) -> PreTrainedModel:
+        """The same of a copy, while the training goes on."""
+        return self.finished(plain_copy(model, self._blank))
 
 
 class _Snapshots(TrainerCallback):
     def __init__(
-        self, shares: Sequence[float], dtype: torch.dtype, keep: Callable[[int, PreTrainedModel], None]
+        self, shares: Sequence[float], trained: _Trained, keep: Callable[[int, PreTrainedModel], None]
     ) -> None:
-        self.shares, self.dtype, self.keep = shares, dtype, keep
+        self.shares, self.trained, self.keep = shares, trained, keep
 
     def on_step_end(self, args, state, control, **kwargs) -> None:
         for i, share in enumerate(self.shares):
             if state.global_step == max(1, round(share * state.max_steps)):
-                self.keep(i, _finished(copy.deepcopy(kwargs["model"]), self.dtype))
+                self.keep(i, self.trained.snapshot(kwargs["model"]))
 
 
 class _Watch(TrainerCallback):
@@ -199,6 +228,7 @@ def _alone() -> Iterator[None]:
         with torch.random.fork_rng():
             yield
     finally:
+        unset_hf_deepspeed_config()  # else the next model would be taken apart while it is loaded
         random.setstate(python)
         np.random.set_state(numpy)
         if bars:

@@ -1,0 +1,47 @@
+"""What every choice for more than one process has in common. All of them run on GPUs where there are any, else on CPUs."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed
+
+from rlx.core.numbers import Positive, PositiveInt
+
+PATIENCE = timedelta(hours=12)  # of a process for another: one may build an artefact that the rest wait for
+
+
+@dataclass(frozen=True)
+class Processes:
+    """`num_processes` in total, over all nodes, one GPU each. `micro_batch_size` prompts and `rows` completions are those
+    of one process."""
+
+    num_processes: PositiveInt
+    num_nodes: PositiveInt
+    num_threads: PositiveInt
+    micro_batch_size: PositiveInt | None
+    rows: PositiveInt
+    gradient_checkpointing: bool
+    grace: Positive  # s
+
+    def start(self) -> None:
+        """To be called before any model is made: in a launcher's worker (RANK is set), find the others."""
+        torch.set_num_threads(self.num_threads)
+        if "RANK" not in os.environ or distributed.is_initialized():
+            return
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
+        else:
+            distributed.init_process_group("gloo", timeout=PATIENCE)
+
+    def distribution(self) -> dict[str, object]:
+        """What transformers.TrainingArguments, here and in TRL's trainers, must be told to spread a model."""
+        return {}
+
+    def training_arguments(self) -> dict[str, object]:
+        """`distribution`, and the device."""
+        cuda = torch.cuda.is_available()
+        own: dict[str, object] = {"use_cpu": not cuda, "bf16": False, "dataloader_pin_memory": cuda}
+        return own | {"activation_checkpointing": self.gradient_checkpointing} | self.distribution()

@@ -1,0 +1,43 @@
+"""DeepSpeed's ZeRO (arXiv 1910.02054) as transformers.TrainingArguments take it."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from rlx.compute._processes import Processes
+
+
+@dataclass(frozen=True)
+class Zero(Processes):
+    """A stage of ZeRO. There is no optimizer block on purpose: torch's AdamW is used, and nothing has to be compiled."""
+
+    stage: ClassVar[int]
+
+    def start(self) -> None:
+        if not torch.cuda.is_available():
+            os.environ["DS_ACCELERATOR"] = "cpu"
+            import deepspeed.ops
+
+            # An all-reduce for inference, which DeepSpeed would compile for minutes when processes first meet on CPUs.
+            deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # pyright: ignore[reportAttributeAccessIssue]
+        super().start()
+
+    def zero(self) -> dict[str, object]:
+        """The choice's own part of `zero_optimization`."""
+        return {}
+
+    def distribution(self) -> dict[str, object]:
+        config: dict[str, Any] = {
+            "zero_optimization": {"stage": self.stage, **self.zero()},
+            "train_batch_size": "auto",
+            "train_micro_batch_size_per_gpu": "auto",
+            "gradient_accumulation_steps": "auto",
+            "gradient_clipping": "auto",
+            "bf16": {"enabled": "auto"},
+            "fp16": {"enabled": "auto"},
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,
+        }
+        return {"deepspeed": config}

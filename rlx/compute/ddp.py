@@ -1,0 +1,10 @@
+"""Data parallel: every process holds the whole model and learns from its share of each minibatch."""
+
+from dataclasses import dataclass
+
+from rlx.compute._processes import Processes
+
+
+@dataclass(frozen=True)
+class DDP(Processes):
+    """torch's DistributedDataParallel; with one process, no wrapper at all: a single GPU."""

@@ -1,0 +1,21 @@
+"""torch's fully sharded data parallel, version 2: weights, gradients and AdamW's moments are spread over the processes."""
+
+from dataclasses import dataclass
+
+from rlx.compute._processes import Processes
+
+
+@dataclass(frozen=True)
+class FSDP(Processes):
+    """The modules that are gathered one at a time are the model's decoder layers. GPUs only."""
+
+    offload: bool  # to the CPU's memory
+
+    def distribution(self) -> dict[str, object]:
+        config = {
+            "version": 2,
+            "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+            "state_dict_type": "FULL_STATE_DICT",
+            "cpu_offload": self.offload,
+        }
+        return {"fsdp": True, "fsdp_config": config}

@@ -1,0 +1,122 @@
+"""One command, several processes: this one starts the workers of its machine through torch's elastic agent, which is what
+torchrun calls, hands signals on to them, and says in one line what ended them."""
+
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from rlx.core.error import UserError, WorkerError
+from rlx.core.stop import REQUEUE, Stopped
+
+RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
+
+
+def is_worker() -> bool:
+    """Whether this process was started by a launcher, ours or another that sets what torchrun sets."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
+    """Run `module`.work(config) in compute.num_processes processes and wait for them; on more than one node, in this
+    node's share of them. What they print lies in logs/<node>; the first process's is shown as well.
+
+    Raises UserError as a worker did, Stopped after a signal, and WorkerError with the failing worker's rank, reason and
+    log for anything else.
+    """
+    here = compute.num_processes // compute.num_nodes
+    if torch.cuda.is_available() and torch.cuda.device_count() < here:
+        raise UserError(
+            f"compute.num_processes={compute.num_processes} on {compute.num_nodes} node(s) takes {here} GPUs on each, "
+            f"and {socket.gethostname()} has {torch.cuda.device_count()}"
+        )
+    node, name, address = _place(compute.num_nodes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(compute.num_threads))
+    os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(int(compute.grace))
+    wanted = {
+        "min_nodes": compute.num_nodes,
+        "max_nodes": compute.num_nodes,
+        "nproc_per_node": here,
+        "run_id": name,
+        "max_restarts": 0,
+        "monitor_interval": 0.1,
+        "rdzv_backend": "static",
+        "rdzv_endpoint": address,
+        "rdzv_configs": {"rank": node, "timeout": RENDEZVOUS},
+        "signals_to_handle": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
+        "shutdown_timeout": int(compute.grace),
+        "log_line_prefix_template": "[process ${rank}] ",
+        "logs_specs": DefaultLogsSpecs(
+            log_dir=str(logs / f"node{node}"),
+            redirects=Std.ALL,
+            tee={0: Std.ALL} if node == 0 else Std.NONE,
+        ),
+    }
+    known = {field.name for field in dataclasses.fields(LaunchConfig)}  # some are newer than the oldest torch we take
+    config_of_launch = LaunchConfig(**{key: value for key, value in wanted.items() if key in known})
+    try:
+        elastic_launch(config_of_launch, sys.executable)("-u", "-m", "rlx.compute.worker", module, str(config))
+    except SignalException as ex:
+        raise Stopped(int(ex.sigval)) from None
+    except ChildFailedError as ex:
+        raise _worded(*ex.get_first_failure(), logs / f"node{node}") from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGUSR1, signal.SIGTERM):  # more of them may come while we leave
+                signal.signal(number, signal.SIG_IGN)
+
+
+def _worded(rank: int, failure: ProcessFailure, logs: Path) -> BaseException:
+    said: Any = failure.error_file_data.get("message") if isinstance(failure.error_file_data, dict) else None
+    said = said if isinstance(said, dict) else {}
+    more: dict[str, Any] = said.get("extraInfo", {})
+    if more.get("user_error"):
+        return UserError(said["message"])
+    code = failure.exitcode
+    for stopped in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        if code in (Stopped(stopped).code, REQUEUE if stopped == signal.SIGUSR1 else None):
+            return Stopped(stopped)
+    reason = said.get("message") or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+    where = next(iter(sorted(logs.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"), reverse=True)), logs)
+    return WorkerError(f"process {rank} on {socket.gethostname()} failed: {reason}; its output: {where}")
+
+
+def _place(num_nodes: int) -> tuple[int, str, str]:
+    """This node's number, the job's name, and host:port of the first node."""
+    if num_nodes == 1:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            return 0, "rlx", f"127.0.0.1:{s.getsockname()[1]}"
+    if "SLURM_JOB_ID" in os.environ and "SLURM_NODEID" in os.environ:
+        job = os.environ["SLURM_JOB_ID"]
+        return int(os.environ["SLURM_NODEID"]), job, f"{_first_slurm_node()}:{20000 + int(job) % 20000}"
+    if "RLX_NODE" in os.environ and "RLX_FIRST_NODE" in os.environ:
+        return int(os.environ["RLX_NODE"]), "rlx", os.environ["RLX_FIRST_NODE"]
+    raise UserError(
+        f"compute.num_nodes={num_nodes}: start the same command on every node under Slurm (make slurm), or with RLX_NODE=<0, "
+        "1, ...> and RLX_FIRST_NODE=<host:port of node 0> set"
+    )
+
+
+def _first_slurm_node() -> str:
+    """As an address that resolves here: node names need not be host names."""
+
+    def scontrol(*words: str) -> list[str]:
+        return subprocess.run(["scontrol", "show", *words], capture_output=True, text=True, check=True).stdout.split()
+
+    first = scontrol("hostnames", os.environ["SLURM_JOB_NODELIST"])[0]
+    try:
+        socket.getaddrinfo(first, None)
+    except OSError:
+        return next(word.split("=", 1)[1] for word in scontrol("node", first) if word.startswith("NodeAddr="))
+    return first

@@ -1,0 +1,51 @@
+"""`python -m rlx.compute.worker MODULE CONFIG`: what a launcher starts. Runs MODULE.work(CONFIG) and leaves, for the
+launcher to word, why it ended."""
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from rlx.core.error import UserError
+from rlx.core.stop import Stopped
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    module, config = sys.argv[1:]
+    if sys.platform == "linux":  # a launcher that is killed would leave its workers behind
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        importlib.import_module(module).work(Path(config))
+    except Stopped as stopped:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):  # more of them may come while we leave
+            signal.signal(number, signal.SIG_IGN)
+        return stopped.code
+    except UserError as error:
+        _leave(str(error), user_error=True)
+        return 2
+    except Exception as error:
+        traceback.print_exc()
+        _leave(f"{type(error).__name__}: {' '.join(str(error).split())}", user_error=False)
+        return 1
+    return 0
+
+
+def _leave(message: str, user_error: bool) -> None:
+    """In the file and the form that torch's elastic agent reads."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time())), "user_error": user_error}
+        Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": more}}))
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # not through the destructors of process groups whose other ends may be gone

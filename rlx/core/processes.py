@@ -1,0 +1,62 @@
+"""The processes that work on one run together, each on its share; alone, a process has everything and nothing is sent.
+
+What is sent are Python objects between processes of one run, which torch pickles; nothing from outside comes this way.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from torch import distributed
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def size() -> int:
+    """How many there are."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def first() -> bool:
+    """Whether this is the process that writes and speaks for all."""
+    return rank() == 0
+
+
+def share(total: int) -> slice:
+    """This process's part of `total` things: consecutive, as even as can be, those of the first processes one longer."""
+    least, more = divmod(total, size())
+    start = rank() * least + min(rank(), more)
+    return slice(start, start + least + (rank() < more))
+
+
+def gathered(own: T) -> list[T]:
+    """What every process has, by rank."""
+    if size() == 1:
+        return [own]
+    parts: list = [None] * size()
+    distributed.all_gather_object(parts, own)
+    return parts
+
+
+def joined(own: Sequence[T]) -> list[T]:
+    """The shares of all processes, one after another: the inverse of `share`."""
+    return [item for part in gathered(list(own)) for item in part]
+
+
+def agreed(value: T) -> T:
+    """The first process's value."""
+    if size() == 1:
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def wait() -> None:
+    """Until all are here."""
+    if size() > 1:
+        distributed.barrier()
