@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rlx.comparison.goodhart import Fit
 from rlx.comparison.sweep import GOLD, MEASURES, Comparison, Mean
 from rlx.core.sweep_record import flat
 from rlx.page.sweep.words import in_short, overoptimised
 from rlx.page.verdict import bounds, number
 
+FAR = 3  # times the largest distance that was measured
 FORMS = {"bon": "d (a − b d)", "rl": "d (a − b log d)"}
 
 
@@ -65,9 +67,7 @@ def fits(comparison: Comparison) -> Table:
     """A row for each fitted combination: the law, its two numbers and its peak."""
     rows, records = [], []
     for label, fitted in comparison.fits.items():
-        peak = fitted.peak
-        where = "none" if peak is None else number(peak[0]) + (" (not reached)" if peak[0] > fitted.furthest else "")
-        top = "" if peak is None else number(peak[1], plus=True)
+        where, top = _peak(fitted)
         rows.append(
             [
                 label,
@@ -79,11 +79,21 @@ def fits(comparison: Comparison) -> Table:
                 f"{fitted.error:.2f}",
             ]
         )
-        d_star, r_star = peak or (None, None)
+        d_star, r_star = fitted.peak or (None, None)
         records.append({"label": label, "form": fitted.kind, "a": fitted.a, "b": fitted.b, "peak_d": d_star})
         records[-1] |= {"peak_gold": r_star, "points": fitted.num, "furthest": fitted.furthest, "rms": fitted.error}
     headings = ["combination", "form", "a", "b", "d*", "gold at d*, SD", "rms error, SD"]
     return Table("fits", "Gao et al.'s laws", headings, rows, records)
+
+
+def _peak(fitted: Fit) -> tuple[str, str]:
+    """d* and gold there, as far as measurements carry: a law's exponential says anything beyond them."""
+    if fitted.peak is None:
+        return "none", ""
+    d_star, r_star = fitted.peak
+    if d_star > FAR * fitted.furthest:
+        return f"beyond {number(FAR * fitted.furthest)}", ""
+    return number(d_star) + (" (not reached)" if d_star > fitted.furthest else ""), number(r_star, plus=True)
 
 
 def cells(comparison: Comparison) -> Table:
