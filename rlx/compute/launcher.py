@@ -67,13 +67,12 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     try:
         elastic_launch(config_of_launch, sys.executable)("-u", "-m", "rlx.compute.worker", module, str(config))
     except SignalException as ex:
-        raise Stopped(int(ex.sigval)) from None
-    except ChildFailedError as ex:
-        raise _worded(*ex.get_first_failure(), logs / f"node{node}") from None
-    finally:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGUSR1, signal.SIGTERM):  # more of them may come while we leave
                 signal.signal(number, signal.SIG_IGN)
+        raise Stopped(int(ex.sigval)) from None
+    except ChildFailedError as ex:
+        raise _worded(*ex.get_first_failure(), logs / f"node{node}") from None
 
 
 def _worded(rank: int, failure: ProcessFailure, logs: Path) -> BaseException:
