@@ -1,5 +1,6 @@
 """What learns from scored completions. The engine runs any of these and knows none."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -8,6 +9,9 @@ from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
 Critic = Literal["none", "shared", "separate"]
+# Log-probabilities (..., V) of every next token, the policy's and the reference's -> a number a token (...). Called on some
+# tokens at a time: whole vocabularies of all of them need not fit into memory.
+Comparison = Callable[[Tensor, Tensor], Tensor]
 
 
 class PolicyOptimizer(Protocol):
@@ -35,13 +39,12 @@ class PolicyOptimizer(Protocol):
         ...
 
     @property
-    def wants_distributions(self) -> bool:
-        """Whether the loss reads next-token distributions over the whole vocabulary."""
-        ...
-
-    @property
     def wants_preferences(self) -> bool:
         """Whether `select` reads the world's preference model."""
+        ...
+
+    def comparison(self, regularizer: Regularizer) -> Comparison | None:
+        """What the loss reads of whole next-token distributions, the policy's beside the reference's; None: nothing."""
         ...
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:

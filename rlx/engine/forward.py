@@ -1,10 +1,15 @@
 """Log-probabilities of completions under a model, over many rows, with no gradient."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
+
+from rlx.model.output_head import Against
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,19 @@ def inputs_of(prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mas
     """Prompt and completion side by side: left padding, tokens, right padding."""
     mask = torch.cat([prompt_mask_BP, mask_BT], -1)
     return {"input_ids": torch.cat([prompt_ids_BP, ids_BT], -1), "attention_mask": mask.long()}
+
+
+@torch.no_grad()
+def compared_with(
+    model: Any,
+    inputs: dict[str, Tensor],
+    measure: Callable[[Tensor, Tensor], Tensor],
+    completion_length: int,
+    temperature: float,
+) -> Against:
+    """`model` as what another is to be compared with on `inputs`."""
+    states_BTD = model(**inputs, completion_length=completion_length, states=True)["states"]
+    return Against(states_BTD, partial(model.next_token_logits, temperature=temperature), measure)
 
 
 @torch.no_grad()

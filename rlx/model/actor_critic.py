@@ -13,18 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
+from rlx.model.output_head import Against, said_of_tokens
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
-
-
-def token_logps(logits_BTV: Tensor, ids_BT: Tensor) -> Tensor:
-    """log softmax(logits)[ids], (B, T), without standing a second (B, T, V) tensor in memory."""
-    return logits_BTV.gather(-1, ids_BT[..., None]).squeeze(-1) - logits_BTV.logsumexp(-1)
-
-
-def token_entropies(logits_BTV: Tensor) -> Tensor:
-    """Entropy in nats of softmax(logits), (B, T): logsumexp(z) - sum softmax(z) z."""
-    return logits_BTV.logsumexp(-1) - (logits_BTV.softmax(-1) * logits_BTV).sum(-1)
 
 
 class ActorCritic:
@@ -36,11 +27,15 @@ class ActorCritic:
         completion_length: int | None = None,
         temperature: float = 1.0,
         entropy: bool = False,
-        distributions: bool = False,
+        against: Against | None = None,
+        states: bool = False,
+        values: bool = True,
         **kwargs,
     ):
-        """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?} (B, T) and
-        "distributions"? (B, T, V) of the last `completion_length` ids. The value at t is of the state before token t."""
+        """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?, "compared"?}
+        (B, T) of the last `completion_length` ids; the value at t is of the state before token t. `against` is another model
+        to compare next-token distributions with, of which `states=True` gives what that takes: {"states"} (B, T, D) alone.
+        `values=False`: the critic, where there is one, is not asked."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
@@ -53,25 +48,28 @@ class ActorCritic:
         }
         before = slice(-completion_length - 1, -1)
         hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
-        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
-        logits_BTV = self._capped(head(hidden[:, before]).float())
-        if temperature != 1.0:
-            logits_BTV = logits_BTV / temperature
-        out = {"logps": token_logps(logits_BTV, ids[:, -completion_length:])}
-        if entropy:
-            out["entropies"] = token_entropies(logits_BTV)
-        if distributions:
-            out["distributions"] = logits_BTV.log_softmax(-1)
-        if (value_head := getattr(self, "value_head", None)) is not None:
+        if states:
+            return {"states": hidden[:, before]}
+
+        def logits(states: Tensor) -> Tensor:
+            return self.next_token_logits(states, temperature)
+
+        vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
+        out = said_of_tokens(logits, hidden[:, before], ids[:, -completion_length:], vocabulary, entropy, against)
+        if values and (value_head := getattr(self, "value_head", None)) is not None:
             critic = getattr(self, "critic", None)
             seen = hidden if critic is None else critic(**inputs).last_hidden_state
             out["values"] = value_head(seen[:, before]).squeeze(-1).float()
         return out
 
-    def _capped(self, logits: Tensor) -> Tensor:
-        """Gemma-2 style soft-capping, which transformers applies outside the output embedding."""
-        cap = getattr(self.config, "final_logit_softcapping", None)  # pyright: ignore[reportAttributeAccessIssue]
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+    def next_token_logits(self, states: Tensor, temperature: float) -> Tensor:
+        """What the output head makes of last hidden states (..., D): logits (..., V) in fp32, with Gemma-2's soft-capping,
+        which transformers applies outside the head."""
+        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
+        logits = head(states).float()
+        if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:  # pyright: ignore[reportAttributeAccessIssue]
+            logits = torch.tanh(logits / cap) * cap
+        return logits if temperature == 1.0 else logits / temperature
 
 
 def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:

@@ -4,17 +4,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaForCausalLM
 
-from rlx.model.actor_critic import token_entropies, token_logps, with_critic, without_critic, without_dropout
+from rlx.model.actor_critic import with_critic, without_critic, without_dropout
 
 IDS = torch.tensor([[0, 0, 5, 6, 7, 1, 0], [2, 3, 4, 8, 9, 10, 1]])
 MASK = torch.tensor([[0, 0, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 1]])
-
-
-def test_log_probabilities_and_entropies_are_those_of_the_softmax():
-    logits, ids = torch.randn(2, 3, 5), torch.tensor([[0, 1, 2], [4, 3, 0]])
-    logps = logits.log_softmax(-1)
-    torch.testing.assert_close(token_logps(logits, ids), logps.gather(-1, ids[..., None]).squeeze(-1))
-    torch.testing.assert_close(token_entropies(logits), -(logps.exp() * logps).sum(-1))
 
 
 def make(kind):

@@ -140,7 +140,7 @@ def test_first_pass_has_ratio_one_and_clips_nothing():
     s = scored()
     ppo = PPO(**NUMBERS)
     selection = ppo.select(s, KL_01, 0.1)
-    output = PolicyOutput(s.logps_NGT, None, s.values_NGT, None, None)
+    output = PolicyOutput(s.logps_NGT, None, s.values_NGT, None)
     loss, metrics = ppo.loss(output, batch_of(selection), KL_01, 0.1)
     assert abs(metrics["val/ratio"].item() - 1) < 1e-6
     assert metrics["policy/clipfrac_avg"] == 0 and metrics["policy/approxkl_avg"] == 0
@@ -161,6 +161,6 @@ def test_padding_changes_nothing():
     losses = []
     for one in (s, wide):
         selection = ppo.select(one, KL_01, 0.1)
-        output = PolicyOutput(one.logps_NGT * 1.1, None, one.values_NGT * 0.9, None, None)
+        output = PolicyOutput(one.logps_NGT * 1.1, None, one.values_NGT * 0.9, None)
         losses.append(ppo.loss(output, batch_of(selection), KL_01, 0.1)[0])
     torch.testing.assert_close(*losses)

@@ -7,7 +7,7 @@ from transformers import LlamaForCausalLM
 
 from rlx.core.error import UserError
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout
-from rlx.engine.forward import inputs_of
+from rlx.engine.forward import compared_with, inputs_of
 from rlx.engine.minibatch import minibatches
 from rlx.model.actor_critic import with_critic
 from rlx.optimizer.superhf import SuperHF, best, superhf_loss
@@ -74,26 +74,31 @@ def test_the_loss_is_the_cross_entropy_plus_beta_times_the_divergence_per_token(
     torch.testing.assert_close(loss, torch.tensor(2.0 + 0.2))
 
 
-def random_output(seed: int = 0) -> tuple[PolicyOutput, Batch]:
-    """Four prompts, two completions each, five words; distributions of policy and reference."""
+def random_distributions(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Batch]:
+    """Four prompts, two completions each, seven words: log-probabilities of policy and reference, and the batch."""
     generator = torch.Generator().manual_seed(seed)
     mine, ref = (torch.randn(4, 2, 5, 7, generator=generator).log_softmax(-1) for _ in range(2))
     ids = torch.randint(0, 7, (4, 2, 5), generator=generator)
     mask = torch.arange(5) < torch.tensor(LENGTHS)[..., None]
-    logps = mine.gather(-1, ids[..., None]).squeeze(-1)
-    batch = Batch(ids[:, 0], mask[:, 0], ids, mask, {}, int(mask.sum()), 4)
-    return PolicyOutput(logps, None, None, mine, ref), batch
+    return mine, ref, Batch(ids[:, 0], mask[:, 0], ids, mask, {}, int(mask.sum()), 4)
+
+
+def random_output(seed: int = 0, regularizer=KL_BETA, direction="forward") -> tuple[PolicyOutput, Batch]:
+    mine, ref, batch = random_distributions(seed)
+    logps = mine.gather(-1, batch.ids_NKT[..., None]).squeeze(-1)
+    return PolicyOutput(logps, None, None, superhf(direction=direction).comparison(regularizer)(mine, ref)), batch
 
 
 def test_forward_is_the_divergence_of_the_reference_and_reverse_that_of_the_policy():
-    output, batch = random_output()
-    p, q = (x.exp()[batch.mask_NKT] for x in (output.distributions_NKTV, output.ref_distributions_NKTV))
-    cross_entropy = -output.logps_NKT[batch.mask_NKT].mean()
+    mine, ref, batch = random_distributions()
+    p, q = mine.exp()[batch.mask_NKT], ref.exp()[batch.mask_NKT]
     for regularizer, formula in (
         (KL_BETA, lambda a, b: (a * (a / b).log()).sum(-1).mean()),
         (CHI2, lambda a, b: (b * (a / b - 1).square()).sum(-1).mean()),
     ):
         for direction, pair in (("forward", (q, p)), ("reverse", (p, q))):
+            output, _ = random_output(0, regularizer, direction)
+            cross_entropy = -output.logps_NKT[batch.mask_NKT].mean()
             loss, metrics = superhf(direction=direction).loss(output, batch, regularizer, 0.7)
             torch.testing.assert_close(metrics["loss/divergence"], formula(*pair))
             torch.testing.assert_close(metrics["loss/cross_entropy"], cross_entropy)
@@ -102,11 +107,7 @@ def test_forward_is_the_divergence_of_the_reference_and_reverse_that_of_the_poli
 
 def test_masked_tokens_count_nothing():
     output, batch = random_output()
-    changed = {
-        name: torch.where(batch.mask_NKT.view(*batch.mask_NKT.shape, *[1] * (x.dim() - 3)), x, -77.0)
-        for name, x in vars(output).items()
-        if x is not None
-    }
+    changed = {name: x.where(batch.mask_NKT, -77.0) for name, x in vars(output).items() if x is not None}
     one = superhf().loss(output, batch, KL_BETA, 0.7)[0]
     other = superhf().loss(PolicyOutput(**{**vars(output), **changed}), batch, KL_BETA, 0.7)[0]
     torch.testing.assert_close(one, other)
@@ -137,22 +138,25 @@ def test_beta_does_not_grow_with_the_minibatch():
     torch.testing.assert_close(superhf().loss(twice_output, twice, KL_BETA, 0.7)[0], one)
 
 
-def test_distributions_are_those_that_predict_the_completions_tokens(tiny_llama):
-    """Token t's probability under distribution t is its log-probability, and equals that of the plain model one
-    position earlier, whatever the padding."""
-    plain = LlamaForCausalLM(tiny_llama.config)
-    plain.load_state_dict(tiny_llama.state_dict())
+def test_distributions_are_compared_where_they_predict_the_completions_tokens(tiny_llama):
+    """What is measured of token t is measured of the plain models' distributions one position earlier, whatever the padding."""
+    other = with_critic(LlamaForCausalLM(tiny_llama.config), "none")
+    plain = [LlamaForCausalLM(tiny_llama.config) for _ in range(2)]
+    for one, model in zip(plain, (tiny_llama, other), strict=True):
+        one.load_state_dict(model.state_dict())
     prompts, prompt_mask = torch.tensor([[0, 4, 7], [3, 5, 9]]), torch.tensor([[False, True, True], [True] * 3])
     ids, mask = torch.tensor([[6, 8, 1], [2, 1, 0]]), torch.tensor([[True] * 3, [True, True, False]])
-    out = with_critic(tiny_llama, "none")(
-        **inputs_of(prompts, prompt_mask, ids, mask), completion_length=3, distributions=True
-    )
+    inputs, asked = inputs_of(prompts, prompt_mask, ids, mask), {"completion_length": 3, "temperature": 0.7}
+    against = compared_with(other, inputs, superhf().comparison(KL_BETA), **asked)
+    out = with_critic(tiny_llama, "none")(**inputs, **asked, against=against)
     for row, text in enumerate(([4, 7, 6, 8, 1], [3, 5, 9, 2, 1])):
-        logps = plain(torch.tensor([text])).logits[0].log_softmax(-1)
         length = int(mask[row].sum())
-        before = logps[len(text) - length - 1 : -1]
-        torch.testing.assert_close(out["distributions"][row, :length], before, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(out["logps"][row, :length], before.gather(-1, ids[row, :length, None]).squeeze(-1))
+        p, q = (
+            (model(torch.tensor([text])).logits[0, len(text) - length - 1 : -1] / 0.7).log_softmax(-1)
+            for model in plain
+        )
+        torch.testing.assert_close(out["compared"][row, :length], (q.exp() * (q - p)).sum(-1), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(out["logps"][row, :length], p.gather(-1, ids[row, :length, None]).squeeze(-1))
 
 
 def test_a_minibatch_counts_the_tokens_of_what_was_kept_alone():
