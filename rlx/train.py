@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel, TrainingArguments
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from rlx import report
 from rlx.command.runs import load_config
@@ -62,6 +63,7 @@ def work(config_path: Path) -> None:
     warnings = speak(directory.path / "log.txt" if processes.first() else None)
     with directory.running():
         Training(directory, cell, config, warnings, interruption).run()
+    unset_hf_deepspeed_config()  # else the next run of this process would load its models in parts
 
 
 class Training:
