@@ -12,14 +12,17 @@ from rlx.core.error import UserError, WorkerError
 
 COMPOSED = {
     "train": "build what is missing, train, measure, report; the same command again goes on or says that it is done",
+    "submit": "what train would run here, as jobs of a Slurm cluster; returns once they are in the queue",
     "prepare": "build only the artefacts: SFT policies, preference pairs, reward models",
     "plan": "what a train would build, how long it takes, how much memory and disk; runs nothing",
 }
 PLAIN = {
     "evaluate": "measure a finished run again on held-out prompts",
+    "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready? what is missing, and what to do about it",
 }
+ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else runs/)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,11 +87,15 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"))
+    if verb == "submit" and (path := _resolved(arguments)) is not None:
+        return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
     cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
+    if verb == "submit":
+        return _run_of("submit")(cells)
     if verb == "train" and len(cells) > 1:
         from rlx.command.sweep import sweep
 
@@ -135,8 +142,11 @@ def _plain(verb: str, arguments: list[str]) -> int:
     if verb == "doctor":
         parser.parse_args(arguments)
         return _run_of("doctor")()
-    what = "a run directory or a sweep's" if verb == "report" else "a run directory"
-    parser.add_argument("run", metavar="RUN", help=f"{what}, or its name in $RLX_RUNS (else runs/)")
+    if verb == "status":
+        parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{ANY}{NAMED}; default: all there are")
+        return _run_of("status")([_existing_run(word, sweeps=True) for word in parser.parse_args(arguments).runs])
+    what = ANY if verb == "report" else "a run directory"
+    parser.add_argument("run", metavar="RUN", help=f"{what}{NAMED}")
     if verb == "evaluate":
         parser.add_argument(
             "--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)"

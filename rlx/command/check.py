@@ -17,7 +17,7 @@ from rlx.command.rules import broken_rule
 from rlx.command.signature import Keyword, Signature, signature
 from rlx.command.wording import nearest
 from rlx.core.error import UserError
-from rlx.core.settings import Settings, SweepSettings
+from rlx.core.settings import Settings, SlurmSettings, SweepSettings
 
 GROUPS = (
     "world",
@@ -60,6 +60,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 def checked_sweep(node: Any) -> SweepSettings:
     """The `sweep` node of the composed config. Raises UserError as `checked` does."""
     return SweepSettings(**_checked_value(node, SweepSettings, "sweep"))
+
+
+def checked_slurm(node: Any) -> SlurmSettings:
+    """The `slurm` node of the composed config. Raises UserError as `checked` does."""
+    return SlurmSettings(**_checked_value(node, SlurmSettings, "slurm"))
 
 
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:

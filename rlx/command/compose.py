@@ -23,11 +23,12 @@ def conf_dir() -> Path:
 @dataclass(frozen=True)
 class Cell:
     """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it;
-    `sweep` says how the cells of this command are run, which is no part of any of them."""
+    `sweep` says how the cells of this command are run and `slurm` where, which are no parts of any of them."""
 
     config: dict[str, Any]
     overrides: tuple[str, ...]
     sweep: Any
+    slurm: Any
 
 
 def compose(arguments: Sequence[str]) -> list[Cell]:
@@ -76,9 +77,9 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
     assert isinstance(config, dict)
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    sweep = config.pop("sweep", None)
+    sweep, slurm = config.pop("sweep", None), config.pop("slurm", None)
     resolved = {str(key): value for key, value in config.items()} | {"choices": own}
-    return Cell(resolved, tuple(hydra_config.overrides.task), sweep)
+    return Cell(resolved, tuple(hydra_config.overrides.task), sweep, slurm)
 
 
 def parse(arguments: Sequence[str]) -> Any:

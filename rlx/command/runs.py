@@ -2,24 +2,35 @@
 
 import json
 import os
+import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlx.core.error import UserError
 from rlx.core.run_name import content, differences, run_name
+from rlx.slurm.job import waiting_or_running
+from rlx.slurm.queue import NoQueueError, queue
 
 
 @dataclass(frozen=True)
 class State:
-    """What status.json says. `state` is new (no file), running, interrupted, failed or done."""
+    """What status.json says. `state` is new (no file), running, interrupted, failed or done. `host` and `job`: the machine
+    and the job of a cluster that it was written in."""
 
     state: str
     reason: str = ""
     pid: int | None = None
+    host: str | None = None
+    job: str | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """On another machine than this, so that its process cannot be looked for."""
+        return self.host not in (None, socket.gethostname())
 
 
 def run_dir_of(config: Mapping[str, Any]) -> Path:
@@ -30,19 +41,28 @@ def state_of(run_dir: Path) -> State:
     """A file that cannot be read counts as a run that was cut off."""
     try:
         status = json.loads((run_dir / "status.json").read_text())
-        state = State(str(status["state"]), str(status.get("reason") or ""), status.get("pid"))
+        told = (status.get("pid"), status.get("host"), status.get("job"))
+        state = State(str(status["state"]), str(status.get("reason") or ""), *told)
     except FileNotFoundError:
         return State("new")
     except (ValueError, KeyError, AttributeError, OSError):
         return State("interrupted", "status.json cannot be read")
-    if state.state == "running" and not _alive(state.pid):
-        return State("interrupted", "its process is gone", state.pid)
+    if state.state == "running" and not state.elsewhere and not _alive(state.pid):
+        return State("interrupted", "its process is gone", *told)
     return state
 
 
 def check_run_dir(config: Mapping[str, Any]) -> Path:
     """The run directory of `config`, which may not exist yet. Raises UserError if another config's run lies there or
-    another process is at it; writes nothing."""
+    another process or job is at it; writes nothing."""
+    run_dir = check_content(config)
+    if (reason := at_work([run_dir]).get(run_dir)) is not None:
+        raise UserError(reason)
+    return run_dir
+
+
+def check_content(config: Mapping[str, Any]) -> Path:
+    """The same, whoever is at it."""
     run_dir = run_dir_of(config)
     if (run_dir / "config.yaml").exists():
         old, new = content(load_config(run_dir / "config.yaml")), content(config)
@@ -52,9 +72,33 @@ def check_run_dir(config: Mapping[str, Any]) -> Path:
                 f"{shown(run_dir)} holds a run of another config: {', '.join(drift[:4])}{more}; "
                 "choose another name=..., or delete the directory"
             )
-    if (state := state_of(run_dir)).state == "running" and state.pid != os.getpid():
-        raise UserError(f"{shown(run_dir)} is being worked on by process {state.pid}; wait for it or stop it")
     return run_dir
+
+
+def at_work(run_dirs: Sequence[Path]) -> dict[Path, str]:
+    """Those of `run_dirs` that a process, or a job that waits or runs, has taken on: who, and what to do. A job that calls
+    this is not told of itself."""
+    found, own = {}, os.environ.get("SLURM_JOB_ID")
+    states = {run_dir: state for run_dir in run_dirs if (state := state_of(run_dir)).state == "running"}
+    try:
+        jobs = waiting_or_running(run_dirs)
+        known = queue(state.job for state in states.values() if state.job is not None and state.elsewhere)
+    except NoQueueError:
+        jobs, known = {}, None  # not on the cluster, or no longer: their status must do
+    for run_dir, state in states.items():
+        if not state.elsewhere and state.pid != os.getpid():
+            found[run_dir] = f"{shown(run_dir)} is being worked on by process {state.pid}; wait for it or stop it"
+        elif state.elsewhere and (state.job is None or (state.job != own and (known is None or state.job in known))):
+            found[run_dir] = (
+                f"{shown(run_dir)} is being worked on by process {state.pid} on {state.host}; wait for it or stop it "
+                f"(if that machine is gone: delete {shown(run_dir / 'status.json')})"
+            )
+    for run_dir, job in jobs.items():
+        if job.id != own:
+            found[run_dir] = (
+                f"{shown(run_dir)} is what job {job.id} ({job.state}) is for; wait for it, or end it: scancel {job.id}"
+            )
+    return found
 
 
 def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:

@@ -17,7 +17,7 @@ from rlx.command.check import checked, checked_sweep
 from rlx.command.compose import Cell
 from rlx.command.data import examine
 from rlx.command.rules import kind
-from rlx.command.runs import State, check_run_dir, note_failure, open_run_dir, shown, state_of
+from rlx.command.runs import State, at_work, check_content, note_failure, open_run_dir, shown, state_of
 from rlx.command.sweep_index import NOT_STARTED, Row, SweepDirectory, axes_of
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
@@ -27,9 +27,11 @@ POLL = 0.1  # s
 
 
 def rows_of(cells: Sequence[Cell]) -> list[Row]:
-    """All cells, checked before any starts; refused where two would share a run directory."""
+    """All cells, checked before any starts; refused where two would share a run directory, or one is at work."""
     configs = [checked(cell.config) for cell in cells]
-    run_dirs = [check_run_dir(config) for config in configs]
+    run_dirs = [check_content(config) for config in configs]
+    for reason in at_work(run_dirs).values():
+        raise UserError(reason)
     for index, run_dir in enumerate(run_dirs):
         if run_dir in run_dirs[:index]:
             first, second = cells[run_dirs.index(run_dir)], cells[index]

@@ -17,7 +17,7 @@ def train_one(cell: Cell, run: Callable[[], Run]) -> int:
     config = checked(cell.config)
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
-        return _say_done(run_dir)
+        return say_done(run_dir)
     examine([config])
     return _run(open_run_dir(config, run_dir), run)
 
@@ -26,7 +26,7 @@ def train_resolved(path: Path, run: Callable[[], Run]) -> int:
     """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts)."""
     checked(load_config(path))
     if state_of(path.parent).state == "done":
-        return _say_done(path.parent)
+        return say_done(path.parent)
     return _run(path, run)
 
 
@@ -44,7 +44,8 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
     return code
 
 
-def _say_done(run_dir: Path) -> int:
+def say_done(run_dir: Path) -> int:
+    """Where its report is, and how to run it once more."""
     page = run_dir / "report.html"
     report = f"its report: {shown(page)}" if page.is_file() else f"`rlx report {shown(run_dir)}` writes its report"
     print(

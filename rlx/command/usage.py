@@ -35,7 +35,7 @@ def verb(name: str, what: str, config_dir: Path | None) -> str:
     for group in groups(config_dir):
         names = [f"[{c}]" if defaults.get(group) == c else c for c in choices(group, config_dir)]
         rows.append(f"  {group + '=':<24} {' '.join(names)}")
-    resolved = f"\n       rlx {name} RUN/config.yaml" if name == "train" else ""
+    resolved = f"\n       rlx {name} RUN/config.yaml" if name in ("train", "submit") else ""
     return (
         f"{what[0].upper()}{what[1:]}.\n\n"
         f"usage: rlx {name} [GROUP=CHOICE...] [SETTING=VALUE...] [FLAGS...]{resolved}\n\n"

@@ -46,6 +46,22 @@ class SweepSettings:
 
 
 @dataclass(frozen=True)
+class SlurmSettings:
+    """What `rlx submit` asks a cluster for; no property of a run, so that no config.yaml has it. null: the cluster's own."""
+
+    partition: str | None
+    time: PositiveInt | str | None  # minutes, or as Slurm writes it: hours:minutes:seconds, days-hours
+    account: str | None
+    qos: str | None
+    gpus: NonNegativeInt | None  # a node; null = one a process where compute has processes, 0 = none are asked for
+    mem: PositiveInt | str | None  # a node; MB, or with a unit
+    cpus_per_task: PositiveInt | None  # a node; null = one for each thread of torch
+    signal_before: PositiveInt  # s
+    max_requeues: NonNegativeInt
+    extra: list[str]  # options of sbatch
+
+
+@dataclass(frozen=True)
 class Settings:
     name: str | None  # names the run directory instead of its content
     seed: NonNegativeInt  # rollouts and policy training

@@ -111,6 +111,11 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
 
 
+def _costs(run: RunRecord | None) -> float:
+    """Of a cell that was no process of the sweep's: the sum of its stages."""
+    return float(sum((run.provenance.get("costs") or {}).values())) if run is not None else 0.0
+
+
 def _cell(sweep_dir: Path, row: dict[str, Any]) -> CellRecord:
     run_dir = (sweep_dir / row["run"]).resolve()
     try:
@@ -128,7 +133,7 @@ def _cell(sweep_dir: Path, row: dict[str, Any]) -> CellRecord:
         data_seed=int(row["data_seed"]),
         state=state if run is not None else "gone",
         reason=reason if run is not None else "its run directory is gone or cannot be read",
-        seconds=float(row["seconds"]),
+        seconds=float(row["seconds"]) or _costs(run),
         metrics=dict(run.summary) if run is not None and state == "done" else {},
         run=run,
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,9 @@ class RunDirectory:
                 f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
             ) from None
         started = self.read("status.json").get("started") or _now()
-        status = {"reason": "", "started": started, "ended": None, "pid": os.getpid()}
+        # Who reads this may be on another machine, where the process's number says nothing.
+        where = {"pid": os.getpid(), "host": socket.gethostname(), "job": os.environ.get("SLURM_JOB_ID")}
+        status = {"reason": "", "started": started, "ended": None, **where}
         try:
             self.write("status.json", {"state": "running", **status})
             yield
