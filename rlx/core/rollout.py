@@ -23,19 +23,23 @@ class Rollout:
     ids_NGT: Tensor
     mask_NGT: Tensor  # bool, right-padded
     ended_NG: Tensor  # bool: the completion closed with an end-of-sequence token before the length limit
+    # Under the engine that drew, where that is not the policy itself.
+    drawn_logps_NGT: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class ScoredRollout(Rollout):
     """A rollout with everything that a policy optimiser may select by. Log-probabilities are in nats, 0 where masked."""
 
-    logps_NGT: Tensor  # under the policy that drew them
+    logps_NGT: Tensor  # under the policy, before it learns from them
     ref_logps_NGT: Tensor
     scores_NG: Tensor  # the proxy: what the reward combines its members to
     member_scores_MNG: Tensor
     values_NGT: Tensor | None  # the critic's, where the optimiser has one
     preferences_NGG: Tensor | None  # P(completion i beats j) by the world's preference model, where the optimiser asks
     seed: int  # of a selection that is itself a draw
+    # Weights of tokens that make a mean over them one under the policy, truncated; None where the policy itself drew.
+    importance_NGT: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -71,4 +75,5 @@ class PolicyOutput:
     logps_NKT: Tensor
     entropy_NKT: Tensor | None
     values_NKT: Tensor | None
-    compared_NKT: Tensor | None  # of its next-token distributions with the reference's, where the optimiser asks
+    distributions_NKTV: Tensor | None  # log-probabilities of every next token, where the optimiser asks for them
+    ref_distributions_NKTV: Tensor | None  # the reference's, without gradients

@@ -14,6 +14,7 @@ from rlx.core.sampler import Sampler
 from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, PreferenceModel, Prompt
 from rlx.engine.forward import said_by
+from rlx.engine.importance import truncated_weights
 from rlx.model.tokens import decode_completion
 
 
@@ -52,7 +53,8 @@ def draw(
     num = len(seeds) // len(prompts) if prompts else 1
     drawn = sampler.draw(policy, ids_NP.repeat_interleave(num, 0), mask_NP.repeat_interleave(num, 0), seeds)
     ids, mask, ended = (x.unflatten(0, (len(prompts), num)) for x in (drawn.ids_BT, drawn.mask_BT, drawn.ended_B))
-    return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended)
+    logps = None if drawn.logps_BT is None else drawn.logps_BT.unflatten(0, (len(prompts), num))
+    return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended, drawn_logps_NGT=logps)
 
 
 @torch.no_grad()
@@ -83,15 +85,19 @@ def score(
             f"reward: member {member} gave {members_MB[member, row].item()} for prompt {rollout.prompts[row // num].id!r}; "
             "its weights are damaged or overflow in this dtype"
         )
+    logps_NGT, importance_NGT = mine.logps_BT.view(shape), None
+    if rollout.drawn_logps_NGT is not None and actors.sampler.importance_clip is not None:
+        importance_NGT = truncated_weights(logps_NGT, rollout.drawn_logps_NGT, actors.sampler.importance_clip)
     scored = ScoredRollout(
         **vars(rollout),
-        logps_NGT=mine.logps_BT.view(shape),
+        logps_NGT=logps_NGT,
         ref_logps_NGT=ref_logps.view(shape),
         scores_NG=actors.scorer.aggregate(members_MB).float().view(shape[:2]),
         member_scores_MNG=members_MB.float().view(-1, *shape[:2]),
         values_NGT=None if mine.values_BT is None else mine.values_BT.view(shape),
         preferences_NGG=preferences(rollout, actors) if with_preferences else None,
         seed=seed,
+        importance_NGT=importance_NGT,
     )
     return scored, mine.entropies_BT.view(shape)
 

@@ -102,6 +102,14 @@ class Given:
     temperature: float
     max_new_tokens: int
 
+    @property
+    def importance_clip(self) -> None:
+        """Whoever drew, nothing is learnt from them by weight."""
+        return None
+
+    def check(self) -> None:
+        """They are there."""
+
     def draw(self, policy: Any, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, seeds: Sequence[int]) -> Drawn:
         """The given ones, whatever the seeds."""
         mine = processes.share(len(self.rows))

@@ -102,7 +102,8 @@ class BoN:
     same, so the penalty is zero for every completion and beta and the regulariser change nothing; with reference=soup,
     completions that the soup finds unlikely lose.
 
-    `distill`: a policy of its own is then trained on the winners over `num_distilled` training prompts.
+    `distill`: a policy of its own is then trained on the winners over `num_distilled` training prompts. A pool that
+    another engine drew (sampler=vllm) is taken as the policy's own: no importance weights.
     """
 
     num_samples: PositiveInt
@@ -128,8 +129,9 @@ class BoN:
     def wants_entropy(self) -> bool:
         return False
 
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
+    @property
+    def wants_distributions(self) -> bool:
+        return False
 
     @property
     def wants_preferences(self) -> bool:

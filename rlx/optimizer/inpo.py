@@ -74,7 +74,9 @@ class INPO:
 
     `oracle`: reward = Bradley-Terry on the proxy score; preference = the world's preference model, which need not be
     transitive. Pairs of `tournament` and `best_worst` are not independent draws, which the paper's equivalence assumes.
-    With chi2 the divergence is that of its link, chi2 / 2 + KL, whether its `root` is set or not.
+    With chi2 the divergence is that of its link, chi2 / 2 + KL, whether its `root` is set or not. Importance weights of
+    another engine that drew are logged and not applied: the regression has the same solution whatever pairs it is fitted
+    on, as long as all are drawn, and its log-ratios are the policy's own.
     """
 
     num_samples: PositiveInt
@@ -90,8 +92,9 @@ class INPO:
     def wants_entropy(self) -> bool:
         return False
 
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
+    @property
+    def wants_distributions(self) -> bool:
+        return False
 
     @property
     def wants_preferences(self) -> bool:

@@ -56,7 +56,11 @@ def token_rewards(scores_B: Tensor, penalty_BT: Tensor, mask_BT: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class PPO:
-    """The regulariser enters the reward: beta times its penalty is subtracted token by token before GAE."""
+    """The regulariser enters the reward: beta times its penalty is subtracted token by token before GAE.
+
+    Where another engine drew (sampler=vllm), each token's policy loss is multiplied by its importance weight,
+    min(pi_old / mu, clip); the critic's loss and the advantages' whitening are over tokens as they were drawn.
+    """
 
     num_samples: PositiveInt
     num_epochs: PositiveInt
@@ -76,8 +80,9 @@ class PPO:
     def wants_entropy(self) -> bool:
         return self.entropy_coefficient > 0
 
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
+    @property
+    def wants_distributions(self) -> bool:
+        return False
 
     @property
     def wants_preferences(self) -> bool:
@@ -113,6 +118,8 @@ class PPO:
             "returns": advantages_BT + values_BT,
             "advantages": whitened(advantages_BT, mask_BT, shift_mean=True),
         }
+        if scored.importance_NGT is not None:
+            credit["importance"] = scored.importance_NGT
         credit = {name: x.view(shape) for name, x in credit.items()}
         return Selection(scored.prompt_ids_NP, scored.prompt_mask_NP, scored.ids_NGT, scored.mask_NGT, credit, metrics)
 
@@ -126,7 +133,10 @@ class PPO:
         def mean(x: Tensor) -> Tensor:
             return (x * mask).sum() / batch.num_tokens
 
-        policy = mean(clipped_policy_loss(output.logps_NKT, old_logps, batch.credit["advantages"], self.clip))
+        policy_NKT = clipped_policy_loss(output.logps_NKT, old_logps, batch.credit["advantages"], self.clip)
+        if "importance" in batch.credit:
+            policy_NKT = policy_NKT * batch.credit["importance"]
+        policy = mean(policy_NKT)
         value = mean(
             clipped_value_loss(output.values_NKT, batch.credit["old_values"], batch.credit["returns"], self.value_clip)
         )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
-from rlx.core.policy_optimizer import Comparison, Critic
+from rlx.core.policy_optimizer import Critic
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -29,7 +29,11 @@ def best(scores_NG: Tensor, num_kept: int) -> Tensor:
 @dataclass(frozen=True)
 class SuperHF:
     """The regulariser enters the loss: beta times its divergence between whole next-token distributions. `forward` is the
-    paper's D(reference || policy), `reverse` is D(policy || reference)."""
+    paper's D(reference || policy), `reverse` is D(policy || reference).
+
+    Importance weights of another engine that drew are logged and not applied: what is imitated are the best of its
+    completions, whoever they are likely under.
+    """
 
     num_samples: PositiveInt  # the paper's superbatch size
     num_kept: PositiveInt
@@ -51,21 +55,16 @@ class SuperHF:
         return False
 
     @property
+    def wants_distributions(self) -> bool:
+        return True
+
+    @property
     def wants_preferences(self) -> bool:
         return False
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """The num_kept best of each prompt's completions by the proxy score."""
         kept_NK = best(scored.scores_NG, self.num_kept)
-
-    def comparison(self, regularizer: Regularizer) -> Comparison:
-        """The divergence of next-token distributions, in `direction`."""
-
-        def divergence(policy: Tensor, reference: Tensor) -> Tensor:
-            pair = (reference, policy) if self.direction == "forward" else (policy, reference)
-            return regularizer.token_divergence(*pair)
-
-        return divergence
 
         def take(x_NGT: Tensor) -> Tensor:
             return x_NGT.gather(1, kept_NK[..., None].expand(-1, -1, x_NGT.shape[-1]))
@@ -82,8 +81,10 @@ class SuperHF:
     def loss(
         self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        divergence = output.compared_NKT
-        assert divergence is not None, "SuperHF compares whole distributions"
+        mine, ref = output.distributions_NKTV, output.ref_distributions_NKTV
+        assert mine is not None and ref is not None, "SuperHF needs whole distributions"
+        pair = (ref, mine) if self.direction == "forward" else (mine, ref)
+        divergence = regularizer.token_divergence(*pair)
         loss = superhf_loss(output.logps_NKT, divergence, batch.mask_NKT, beta, batch.num_tokens)
         with torch.no_grad():
             means = {"loss/cross_entropy": -output.logps_NKT, "loss/divergence": divergence}

@@ -4,7 +4,7 @@ A row's tokens follow from its seed alone (inverse transform sampling: one unifo
 change with the batch they are drawn in, the number of processes, or what else used the global random state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,13 @@ def inverse_cdf(logits_BV: Tensor, uniforms_B: Tensor) -> Tensor:
     return torch.searchsorted(cdf_BV, (uniforms_B * cdf_BV[:, -1])[:, None]).squeeze(-1)
 
 
+def batches(lengths_B: Tensor, size: int) -> Iterator[Tensor]:
+    """The places of all rows, `size` at a time and the last the rest: short ones first, in their order within a batch, so
+    that rows of one length are batched as they come."""
+    for rows in lengths_B.argsort(stable=True).split(size) if len(lengths_B) else ():
+        yield rows.sort().values
+
+
 class _Draw(LogitsProcessor):
     """Leaves `generate`, which is told to be greedy, one token a row to choose: the drawn one."""
 
@@ -35,11 +42,22 @@ class _Draw(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Transformers:
-    """No top-k and no top-p: with them, the log-probabilities that the losses use would not be those drawn from."""
+    """No top-k and no top-p: with them, the log-probabilities that the losses use would not be those drawn from.
+
+    Where one batch does not hold all rows, prompts of like length are drawn together, so that little is padded.
+    """
 
     max_new_tokens: PositiveInt
     temperature: Positive
     batch_size: PositiveInt
+
+    @property
+    def importance_clip(self) -> None:
+        """The policy itself draws."""
+        return None
+
+    def check(self) -> None:
+        """transformers is always there."""
 
     @torch.no_grad()
     def draw(
@@ -51,18 +69,17 @@ class Transformers:
         """
         was_training = policy.training
         policy.eval()
-        empty = torch.zeros(0, self.max_new_tokens, dtype=torch.long)
-        parts = [(empty, empty.bool(), torch.zeros(0, dtype=torch.bool))] + [
-            self._draw(
-                policy,
-                prompt_ids_BP[i : i + self.batch_size],
-                prompt_mask_BP[i : i + self.batch_size],
-                seeds[i : i + self.batch_size],
-            )
-            for i in range(0, len(seeds), self.batch_size)
-        ]
+        shape = (len(seeds), self.max_new_tokens)
+        drawn = Drawn(torch.zeros(shape, dtype=torch.long), torch.zeros(shape).bool(), torch.zeros(len(seeds)).bool())
+        lengths_B = prompt_mask_BP.sum(-1)
+        for rows in batches(lengths_B, self.batch_size):
+            width = int(lengths_B[rows].max())
+            ids_BP, mask_BP = prompt_ids_BP[rows, -width:], prompt_mask_BP[rows, -width:]
+            part = self._draw(policy, ids_BP, mask_BP, [seeds[row] for row in rows.tolist()])
+            for whole, own in zip((drawn.ids_BT, drawn.mask_BT, drawn.ended_B), part, strict=True):
+                whole[rows] = own
         policy.train(was_training)
-        return Drawn(*(torch.cat(x) for x in zip(*parts, strict=True)))
+        return drawn
 
     def _draw(
         self, policy: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor, seeds: Sequence[int]
@@ -83,6 +100,7 @@ class Transformers:
             attention_mask=mask_BP.long(),
             generation_config=config,
             logits_processor=LogitsProcessorList([_Draw(uniforms_BT, self.temperature)]),
+            synced_gpus=False,  # the policy is whole here; another process may have more rows, or fewer
         )
         ids_BT = drawn[:, ids_BP.shape[1] :].cpu()
         ids_BT = torch.nn.functional.pad(ids_BT, (0, self.max_new_tokens - ids_BT.shape[1]), value=pad)

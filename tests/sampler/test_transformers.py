@@ -1,6 +1,6 @@
 import torch
 
-from rlx.sampler.transformers import Transformers, inverse_cdf
+from rlx.sampler.transformers import Transformers, batches, inverse_cdf
 
 PROMPTS = torch.tensor([[0, 3, 4], [5, 6, 7], [0, 0, 8], [9, 3, 5]])
 MASK = PROMPTS != 0
@@ -28,6 +28,23 @@ def test_a_rows_draw_depends_on_its_seed_and_not_on_its_batch(tiny_llama):
     assert torch.equal(together.ids_BT, apart.ids_BT)
     other = SAMPLER.draw(tiny_llama, PROMPTS, MASK, [21, 22, 23, 24])
     assert not torch.equal(together.ids_BT, other.ids_BT)
+
+
+def test_prompts_of_like_length_are_drawn_together_and_rows_of_one_length_as_they_come():
+    assert [rows.tolist() for rows in batches(torch.tensor([9, 2, 5, 2, 9, 5, 2]), 3)] == [[1, 3, 6], [0, 2, 5], [4]]
+    assert [rows.tolist() for rows in batches(torch.tensor([7, 7, 7, 7, 7]), 2)] == [[0, 1], [2, 3], [4]]
+    assert [rows.tolist() for rows in batches(torch.tensor([9, 2, 5]), 3)] == [[0, 1, 2]]  # nothing to sort
+    assert list(batches(torch.tensor([]), 3)) == []
+
+
+def test_a_batch_is_no_wider_than_its_longest_prompt(tiny_llama):
+    widths = []
+    hook = tiny_llama.model.embed_tokens.register_forward_hook(
+        lambda layer, inputs, out: widths.append(inputs[0].shape)
+    )
+    Transformers(max_new_tokens=1, temperature=1.0, batch_size=2).draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])
+    hook.remove()
+    assert widths == [(2, 2), (2, 3)]  # rows 2 and 0 have one token and two, rows 1 and 3 have three
 
 
 def test_mask_covers_the_end_of_sequence_and_nothing_after_it(tiny_llama):
