@@ -75,5 +75,4 @@ class PolicyOutput:
     logps_NKT: Tensor
     entropy_NKT: Tensor | None
     values_NKT: Tensor | None
-    distributions_NKTV: Tensor | None  # log-probabilities of every next token, where the optimiser asks for them
-    ref_distributions_NKTV: Tensor | None  # the reference's, without gradients
+    compared_NKT: Tensor | None  # of its next-token distributions with the reference's, where the optimiser asks

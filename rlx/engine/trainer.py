@@ -26,7 +26,7 @@ from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 from rlx.core.seed import seed_of
 from rlx.engine.experience import Actors, draw, joined, score
-from rlx.engine.forward import inputs_of
+from rlx.engine.forward import compared_with, inputs_of
 from rlx.engine.importance import measured
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
@@ -153,18 +153,15 @@ class OnPolicyTrainer(Trainer):
         )
         inputs = inputs_of(*rows)
         asked = {"completion_length": shape[2], "temperature": self.actors.sampler.temperature}
-        whole = self.algorithm.wants_distributions
-        out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, distributions=whole)
-        ref = {}
-        if whole:
-            with torch.no_grad():
-                ref = self.actors.reference(**inputs, **asked, distributions=True)
+        against = None
+        if (measure := self.algorithm.comparison(self.regularizer)) is not None:
+            against = compared_with(self.actors.reference, inputs, measure, **asked)
+        out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, against=against)
         output = PolicyOutput(
             logps_NKT=out["logps"].view(shape),
             entropy_NKT=_shaped(out, "entropies", shape),
             values_NKT=_shaped(out, "values", shape),
-            distributions_NKTV=_shaped(out, "distributions", shape),
-            ref_distributions_NKTV=_shaped(ref, "distributions", shape),
+            compared_NKT=_shaped(out, "compared", shape),
         )
         loss, metrics = self.algorithm.loss(output, batch, self.regularizer, self.beta)
         if not loss.isfinite():

@@ -92,9 +92,8 @@ class INPO:
     def wants_entropy(self) -> bool:
         return False
 
-    @property
-    def wants_distributions(self) -> bool:
-        return False
+    def comparison(self, regularizer: Regularizer) -> None:
+        return None
 
     @property
     def wants_preferences(self) -> bool:

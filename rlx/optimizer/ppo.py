@@ -80,9 +80,8 @@ class PPO:
     def wants_entropy(self) -> bool:
         return self.entropy_coefficient > 0
 
-    @property
-    def wants_distributions(self) -> bool:
-        return False
+    def comparison(self, regularizer: Regularizer) -> None:
+        return None
 
     @property
     def wants_preferences(self) -> bool:

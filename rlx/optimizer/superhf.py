@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
-from rlx.core.policy_optimizer import Critic
+from rlx.core.policy_optimizer import Comparison, Critic
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -55,12 +55,17 @@ class SuperHF:
         return False
 
     @property
-    def wants_distributions(self) -> bool:
-        return True
-
-    @property
     def wants_preferences(self) -> bool:
         return False
+
+    def comparison(self, regularizer: Regularizer) -> Comparison:
+        """The divergence of next-token distributions, in `direction`."""
+
+        def divergence(policy: Tensor, reference: Tensor) -> Tensor:
+            pair = (reference, policy) if self.direction == "forward" else (policy, reference)
+            return regularizer.token_divergence(*pair)
+
+        return divergence
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """The num_kept best of each prompt's completions by the proxy score."""
@@ -81,10 +86,8 @@ class SuperHF:
     def loss(
         self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        mine, ref = output.distributions_NKTV, output.ref_distributions_NKTV
-        assert mine is not None and ref is not None, "SuperHF needs whole distributions"
-        pair = (ref, mine) if self.direction == "forward" else (mine, ref)
-        divergence = regularizer.token_divergence(*pair)
+        divergence = output.compared_NKT
+        assert divergence is not None, "SuperHF compares whole distributions"
         loss = superhf_loss(output.logps_NKT, divergence, batch.mask_NKT, beta, batch.num_tokens)
         with torch.no_grad():
             means = {"loss/cross_entropy": -output.logps_NKT, "loss/divergence": divergence}
