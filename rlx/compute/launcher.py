@@ -16,10 +16,14 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from rlx.core.error import UserError, WorkerError
-from rlx.core.stop import REQUEUE, Stopped
+from rlx.compute import cause
+from rlx.core.error import UserError
+from rlx.core.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
+# Exit code of a process that a signal ended, in its own time or before it could handle it -> the signal.
+STOPS = {Stopped(number).code: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+STOPS |= {-number: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 
 
 def is_worker() -> bool:
@@ -41,6 +45,7 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
             f"and {socket.gethostname()} has {torch.cuda.device_count()}"
         )
     node, name, address = _place(compute.num_nodes)
+    cause.forget(logs, node)
     os.environ.setdefault("OMP_NUM_THREADS", str(compute.num_threads))
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(int(compute.grace))
     wanted = {
@@ -72,22 +77,29 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
                 signal.signal(number, signal.SIG_IGN)
         raise Stopped(int(ex.sigval)) from None
     except ChildFailedError as ex:
-        raise _worded(*ex.get_first_failure(), logs / f"node{node}") from None
+        earliest = min(failure.timestamp for failure in ex.failures.values())
+        worded = {
+            rank: _worded(rank, failure, logs / f"node{node}", late=failure.timestamp >= earliest + int(compute.grace))
+            for rank, failure in ex.failures.items()
+        }
+        rank = cause.first(worded)
+        if worded[rank].stopped:
+            raise Stopped(STOPS.get(ex.failures[rank].exitcode, signal.SIGTERM)) from None
+        raise cause.of_all_nodes(worded[rank], logs, node, compute.num_nodes) from None
 
 
-def _worded(rank: int, failure: ProcessFailure, logs: Path) -> BaseException:
+def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause.Failure:
+    """`late`: by then, those that had not ended when they were told to were killed."""
     said: Any = failure.error_file_data.get("message") if isinstance(failure.error_file_data, dict) else None
     said = said if isinstance(said, dict) else {}
     more: dict[str, Any] = said.get("extraInfo", {})
     if more.get("user_error"):
-        return UserError(said["message"])
+        return cause.Failure(said["message"], failure.timestamp, user_error=True)
     code = failure.exitcode
-    for stopped in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        if code in (Stopped(stopped).code, REQUEUE if stopped == signal.SIGUSR1 else None):
-            return Stopped(stopped)
     reason = said.get("message") or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
     where = next(iter(sorted(logs.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"), reverse=True)), logs)
-    return WorkerError(f"process {rank} on {socket.gethostname()} failed: {reason}; its output: {where}")
+    line = f"process {rank} on {socket.gethostname()} failed: {reason}; its output: {where}"
+    return cause.Failure(line, failure.timestamp, stopped=code in STOPS or late)
 
 
 def _place(num_nodes: int) -> tuple[int, str, str]:
