@@ -22,6 +22,7 @@ from rlx.core.error import UserError, WorkerError
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import stage
 from rlx.core.record import load_record
+from rlx.core.seed import seed_of
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import sample_rows
 from rlx.engine.interruption import Interruption
@@ -89,9 +90,11 @@ class Training:
         try:
             paths = self.members()
             with self.provenance.stage("combine"):
-                self.assembly: Assembly = assemble(self.cell, paths)
+                learns = self.cell.optimizer.num_epochs > 0
+                policy = self.make_policy(paths["SFT policy 0"]) if learns else None
+                self.assembly: Assembly = assemble(self.cell, paths, policy)
             self.provenance.counts |= self.assembly.counts
-            summary = self.optimise() if self.cell.optimizer.num_epochs else self.choose(paths)
+            summary = self.choose(paths) if policy is None else self.optimise(policy)
             self.show(summary)
         except BaseException:
             self.save_provenance()
@@ -117,18 +120,28 @@ class Training:
             policy, summary = BestOfN(self.cell, self.assembly, paths, self.directory, self.tracker).run()
         return self.conclude(policy, summary)
 
-    def optimise(self) -> dict[str, float]:
+    def optimise(self, policy: PreTrainedModel) -> dict[str, float]:
         """Learn from rollouts, then measure once more on all held-out prompts."""
         with self.provenance.stage("combine"):
-            self.trainer = self.make_trainer()
+            self.trainer = self.make_trainer(policy)
         self.learn()
-        with self.provenance.stage("final measurement"), self.trainer.policy() as policy:
+        with self.provenance.stage("final measurement"), self.trainer.policy() as learnt:
             num = self.settings.evaluation.final_num_prompts
-            summary = measure_all(self.assembly.held_out.evaluate(policy, num))
+            summary = measure_all(self.assembly.held_out.evaluate(learnt, num))
         return self.conclude(self.trainer.plain_policy(), summary)
 
-    def make_trainer(self) -> OnPolicyTrainer:
-        """Set a policy, with the critic that its optimiser wants, beside its reference and its proxy reward."""
+    def make_policy(self, start: Path) -> PreTrainedModel:
+        """The policy at `start`, to learn: with the critic that its optimiser wants, and adapters where the model has them."""
+        policy = self.cell.model.policy(start)
+        self.reduced = policy.dtype == torch.bfloat16 and torch.cuda.is_available()
+        lora = self.cell.model.lora("CAUSAL_LM")
+        if lora is None:
+            policy.float()  # masters: in bfloat16, small updates would round to nothing
+        policy = with_critic(policy, self.cell.optimizer.critic)
+        return with_adapters(policy, lora, seed_of("adapters", self.settings.seed))
+
+    def make_trainer(self, policy: PreTrainedModel) -> OnPolicyTrainer:
+        """Set the policy beside its reference and its proxy reward."""
         cell, settings = self.cell, self.settings
         prompts = prompts_of(cell, "train", self.provenance.counts)
         plan = Plan(
@@ -139,12 +152,6 @@ class Training:
             seed=settings.seed,
             layout=self.layout,
         )
-        lora = cell.model.lora("CAUSAL_LM")
-        policy = cell.model.policy(self.assembly.start)
-        self.reduced = policy.dtype == torch.bfloat16 and torch.cuda.is_available()
-        if lora is None:
-            policy.float()  # masters: in bfloat16, small updates would round to nothing
-        policy = with_adapters(with_critic(policy, cell.optimizer.critic), lora)
         return OnPolicyTrainer(
             policy,
             self.arguments(),

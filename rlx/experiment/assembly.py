@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.core.scorer import Scorer
@@ -16,6 +18,7 @@ from rlx.engine.held_out import HeldOut
 from rlx.engine.prompts import EncodedPrompts, encode
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
+from rlx.model.bare import without_adapters
 from rlx.reward.single import Single
 from rlx.supervised.reference_set import read_reference_set
 
@@ -38,16 +41,24 @@ class Assembly:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def assemble(cell: Cell, paths: Mapping[str, Path]) -> Assembly:
-    """Combine the members into the proxy and the policies into the reference; `paths` are those of cell.recipes()."""
+def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | None = None) -> Assembly:
+    """Combine the members into the proxy and the policies into the reference; `paths` are those of cell.recipes(). Where
+    `policy`, which is to learn, has adapters, the start is what it is without them."""
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
     scorer = _scorer(cell, members, judge, paths["reference set"])
-    reference = _on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
+    if isinstance(policy, PeftModel):
+        start = without_adapters(policy)
+        log.info("the policy without its adapters is its own start: no second copy of the weights is loaded for it")
+    else:
+        start = _on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False).eval(), "none"))
+    if getattr(cell.reference, "is_start", False):
+        reference = start
+    else:
+        reference = _on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
     tokenizer = cell.model.tokenizer()
     actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
-    start = _on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False), "none"))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
     # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
@@ -66,7 +77,9 @@ def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPromp
 
 
 def _on_device(model: T) -> T:
-    return model.to("cuda") if torch.cuda.is_available() and isinstance(model, HasDevice) else model
+    if torch.cuda.is_available() and isinstance(model, HasDevice):
+        model.to("cuda")
+    return model
 
 
 def _preference_model(cell: Cell) -> PreferenceModel | None:

@@ -89,13 +89,16 @@ def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:
     return model
 
 
-def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None) -> PreTrainedModel:
-    """`policy` with adapters to train in place of its weights, and its critic's head whole; itself where `lora` is None."""
+def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None, seed: int = 0) -> PreTrainedModel:
+    """`policy` with adapters to train in place of its weights and of a separate critic's, and the value head whole; itself
+    where `lora` is None. `seed`: of the adapters' first weights."""
     if lora is None:
         return policy
-    critic = [name for name in ("value_head", "critic") if hasattr(policy, name)]
-    config = dataclasses.replace(lora, modules_to_save=critic or None, exclude_modules=critic or None)
-    return get_peft_model(policy, config)  # pyright: ignore[reportReturnType]
+    head = ["value_head"] if hasattr(policy, "value_head") else None
+    config = dataclasses.replace(lora, modules_to_save=head, exclude_modules=head)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed % 2**31)
+        return get_peft_model(policy, config)  # pyright: ignore[reportReturnType]
 
 
 def without_dropout(model: PreTrainedModel) -> PreTrainedModel:

@@ -15,6 +15,11 @@ class Frozen:
     def num_policies(self) -> int:
         return 1
 
+    @property
+    def is_start(self) -> bool:
+        """Whether the reference is the policy that training starts from: then one model is both."""
+        return True
+
     def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
         """SFT policy 0 in eval mode, without gradients."""
         return model.policy(policy_paths[0]).requires_grad_(False).eval()

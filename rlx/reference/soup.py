@@ -36,6 +36,11 @@ class Soup:
                 f"reference.alpha={self.alpha} with reference.num_policies=1: there is no other policy; use 2 or more"
             )
 
+    @property
+    def is_start(self) -> bool:
+        """Whether the reference is the policy that training starts from: then one model is both."""
+        return self.num_policies == 1 or self.alpha == 1.0
+
     def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
         """The soup in eval mode, without gradients."""
         assert len(policy_paths) == self.num_policies

@@ -1,0 +1,35 @@
+"""A policy as it was before it had adapters: the start and its reference in one, without a second copy of the weights."""
+
+from typing import Any, cast
+
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor
+from transformers import PreTrainedModel
+
+
+def without_adapters(policy: PeftModel) -> PreTrainedModel:
+    """`policy` with its adapters off while it is asked, and without its critic. It is `policy` itself: what is done to one,
+    learning apart, is done to both."""
+    return cast(PreTrainedModel, _Bare(policy))  # of which it offers what an engine asks of a model that does not learn
+
+
+class _Bare:
+    def __init__(self, policy: PeftModel) -> None:
+        self._policy: Any = policy
+
+    def __call__(self, **inputs: Any) -> Any:
+        with self._policy.disable_adapter():
+            return self._policy(**inputs, values=False)
+
+    def generate(self, **asked: Any) -> Tensor:
+        with self._policy.disable_adapter():
+            return self._policy.generate(**asked)
+
+    def next_token_logits(self, states: Tensor, temperature: float) -> Tensor:
+        # Called within the policy's own forward and backward pass, where its adapters must stay on.
+        assert not isinstance(self._policy.get_output_embeddings(), BaseTunerLayer), "an adapter on the output head"
+        return self._policy.next_token_logits(states, temperature)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._policy, name)
