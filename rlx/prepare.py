@@ -2,7 +2,6 @@
 
 import json
 import logging
-import signal
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,11 +13,13 @@ import yaml
 from rlx.command.check import checked
 from rlx.command.runs import load_config, write_atomically
 from rlx.compute.launcher import launch
+from rlx.core import processes
 from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.core.logs import speak
 from rlx.core.store import Store
-from rlx.core.sweep_record import PREPARED, load_sweep
+from rlx.core.sweep_record import PREPARED, SweepRecord, load_sweep
+from rlx.engine.interruption import Interruption
 from rlx.experiment.cell import cell_of
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,13 @@ def run(config: Mapping[str, Any]) -> int:
     return 0
 
 
-def work(config_path: Path) -> None:
-    """One process's part of it."""
-    _build(load_config(config_path))
+def work(path: Path) -> None:
+    """One process's part of it: of a cell's config.yaml, or of a sweep's directory."""
+    Interruption()  # what is half built is then cleared away
+    if path.is_dir():
+        _build_sweep(path)
+    else:
+        _build(load_config(path))
 
 
 def _build(config: Mapping[str, Any]) -> None:
@@ -64,18 +69,33 @@ def run_all(configs: Mapping[str, Mapping[str, Any]]) -> int:
 
 def run_sweep(sweep_dir: Path) -> int:
     """The same for the cells of a sweep's index that are not done; what was built, and what failed, is kept beside it."""
-    record = load_sweep(sweep_dir)
+    undone = list(_undone(load_sweep(sweep_dir)).values())
+    # Cells of one sweep have one compute: it is no part of what names their directories.
+    compute: Any = build(undone[0]["compute"]) if undone else None
+    if compute is not None and compute.num_processes > 1:
+        launch("rlx.prepare", sweep_dir, compute, sweep_dir / "processes")
+    else:
+        work(sweep_dir)
+    return int(bool(load_sweep(sweep_dir).prepared["failed"]))
+
+
+def _undone(record: SweepRecord) -> dict[str, dict[str, Any]]:
+    """Cell -> its config, of those that are not done."""
     runs = {cell.name: cell.run.path for cell in record.cells if cell.run is not None and cell.state != "done"}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is half built is then cleared away
+    return {name: checked(load_config(path / "config.yaml")) for name, path in runs.items()}
+
+
+def _build_sweep(sweep_dir: Path) -> None:
+    record = load_sweep(sweep_dir)
     speak()
     union = Union()
-    for name, path in runs.items():
-        union.add(name, checked(load_config(path / "config.yaml")))
+    for name, config in _undone(record).items():
+        union.add(name, config)
     known = {name: record.prepared.get(name, {}) for name in ("artefacts", "needs")}  # of cells that are done by now
     content = union.content()
     content |= {name: known[name] | content[name] for name in known}
-    write_atomically(sweep_dir / PREPARED, json.dumps(content, indent=1))
-    return int(bool(union.failed))
+    if processes.first():
+        write_atomically(sweep_dir / PREPARED, json.dumps(content, indent=1))
 
 
 class Union:
@@ -111,10 +131,13 @@ class Union:
             try:
                 store.fetch(recipe, cell.settings.data_seed)
             except Exception as error:
+                if processes.size() > 1 and not isinstance(error, UserError):
+                    raise  # the others may be waiting for this one
                 self._broken[path.name] = self._fail(name, error, f"{artefact}: ")
                 return
             self._seconds[path.name] = store.seconds(recipe, cell.settings.data_seed)
-            print(f"{artefact:20s} {'there' if there else 'built':6s} {path}", flush=True)
+            if processes.first():
+                print(f"{artefact:20s} {'there' if there else 'built':6s} {path}", flush=True)
 
     def content(self) -> dict[str, Any]:
         """What prepared.json holds: seconds by artefact, artefacts by cell, reasons by failed cell."""

@@ -79,7 +79,9 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     except ChildFailedError as ex:
         earliest = min(failure.timestamp for failure in ex.failures.values())
         worded = {
-            rank: _worded(rank, failure, logs / f"node{node}", late=failure.timestamp >= earliest + int(compute.grace))
+            rank: _worded(
+                rank, failure, logs / f"node{node}", failure.timestamp >= earliest + max(1, compute.grace - 1)
+            )
             for rank, failure in ex.failures.items()
         }
         rank = cause.first(worded)
@@ -89,7 +91,7 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
 
 
 def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause.Failure:
-    """`late`: by then, those that had not ended when they were told to were killed."""
+    """`late`: by then, the launcher kills those that have not ended when they were told to."""
     said: Any = failure.error_file_data.get("message") if isinstance(failure.error_file_data, dict) else None
     said = said if isinstance(said, dict) else {}
     more: dict[str, Any] = said.get("extraInfo", {})
@@ -99,7 +101,7 @@ def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause
     reason = said.get("message") or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
     where = next(iter(sorted(logs.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"), reverse=True)), logs)
     line = f"process {rank} on {socket.gethostname()} failed: {reason}; its output: {where}"
-    return cause.Failure(line, failure.timestamp, stopped=code in STOPS or late)
+    return cause.Failure(line, failure.timestamp, stopped=code in STOPS or (code == -signal.SIGKILL and late))
 
 
 def _place(num_nodes: int) -> tuple[int, str, str]:
