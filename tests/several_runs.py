@@ -8,3 +8,18 @@ from rlx import train
 def work(listing: Path) -> None:
     for line in listing.read_text().splitlines():
         train.work(Path(line))
+
+
+def pids_of_workers(launcher: int) -> list[int]:
+    """Those of a launcher's workers that live, by rank."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == launcher and b"rlx.compute.worker" in words:
+                variables = dict(v.split(b"=", 1) for v in (folder / "environ").read_bytes().split(b"\0") if b"=" in v)
+                found[int(variables[b"RANK"])] = int(folder.name)
+        except (OSError, ValueError):
+            continue
+    return [found[rank] for rank in sorted(found)]
