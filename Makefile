@@ -8,10 +8,25 @@ RUN ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all train sweep report plan doctor bench docs clean
+.PHONY: help setup check format test test-all train sweep slurm slurm-sweep slurm-status report plan doctor bench docs clean
+
+# Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
+NODES ?= 1
+GPUS ?= 0
+PARTITION ?=
+TIME ?=
+ACCOUNT ?=
+QOS ?=
+# How several processes share a model; one process on one GPU has it whole.
+PROCESSES = $(shell echo $$(( $(NODES) * ($(GPUS) > 1 ? $(GPUS) : 1) )))
+COMPUTE ?= $(if $(filter 1,$(PROCESSES)),$(if $(filter 0,$(GPUS)),,ddp),zero2)
+CLUSTER = $(if $(COMPUTE),$(if $(findstring compute=,$(ARGS)),,compute=$(COMPUTE)) \
+	$(if $(filter cpu,$(COMPUTE)),,compute.num_processes=$(PROCESSES) compute.num_nodes=$(NODES)) slurm.gpus=$(GPUS)) \
+	$(addprefix slurm.partition=,$(PARTITION)) $(addprefix slurm.time=,$(TIME)) \
+	$(addprefix slurm.account=,$(ACCOUNT)) $(addprefix slurm.qos=,$(QOS))
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.done ## .venv with rlx and everything for development (PYTHON=python3.12 for another Python)
 
@@ -41,6 +56,15 @@ train: setup ## the main job; ARGS="reward=single seed=1" for another
 
 sweep: setup ## all combinations: make sweep ARGS="reward=single,warm seed=0,1,2"
 	$(BIN)/rlx train -m $(or $(ARGS),reward=single,warm reference=frozen,soup)
+
+slurm: setup ## the main job on a cluster: make slurm ARGS="reward=warm reference=soup" NODES=2 GPUS=8 PARTITION=... TIME=...
+	$(BIN)/rlx submit $(or $(ARGS),reward=warm reference=soup) $(CLUSTER)
+
+slurm-sweep: setup ## a job for each combination, behind one that builds what they share; NODES, GPUS, ... as above
+	$(BIN)/rlx submit -m $(or $(ARGS),reward=single,warm reference=frozen,soup) $(CLUSTER)
+
+slurm-status: setup ## how runs stand: done, running, in the queue, failed and why (RUN=runs/... for one)
+	$(BIN)/rlx status $(RUN)
 
 report: setup ## write a run's report again: make report RUN=runs/...
 	$(BIN)/rlx report $(or $(RUN),$(error say which run: make report RUN=runs/...))
