@@ -10,6 +10,7 @@ from word_world import WordWorld, pretrained, sft
 
 from rlx.core.error import UserError
 from rlx.core.store import Store
+from rlx.reference.soup import Soup
 from rlx.supervised.sft import SFTPolicy
 
 
@@ -90,3 +91,30 @@ def test_adapters_are_merged_before_saving(base, store):
     path = store.fetch(recipe, 0)
     assert weights(path).keys() == weights(base).keys() and not (path / "adapter_config.json").exists()
     assert not same(weights(path), weights(base))
+
+
+def test_adapters_start_from_the_recipes_seed_whatever_was_drawn_before(base, tmp_path):
+    found = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        recipe = SFTPolicy(WordWorld(), pretrained(base, lora_rank=2), sft(), 0)
+        found.append(weights(Store(tmp_path / str(state)).fetch(recipe, 0)))
+    assert same(*found)
+
+
+def test_a_soup_of_policies_with_adapters_is_the_mean_of_what_they_were_merged_into(base, store):
+    """B_i A_i has rank 2, so the mean of two such products has rank 4; the product of the mean B and A would have 2."""
+    model = pretrained(base, lora_rank=2)
+    paths = [store.fetch(SFTPolicy(WordWorld(), model, sft(num_epochs=4.0), i), 0) for i in range(2)]
+    one, other = (weights(path) for path in paths)
+    soup = Soup(num_policies=2, alpha=None).combine(paths, model).state_dict()
+    name = "model.layers.0.self_attn.q_proj.weight"
+    changes = [x[name].double() - weights(base)[name] for x in (one, other, soup)]
+    assert [rank(change) for change in changes] == [2, 2, 4]
+    torch.testing.assert_close(changes[2], (changes[0] + changes[1]) / 2, atol=1e-7, rtol=1e-5)
+
+
+def rank(change: torch.Tensor) -> int:
+    """Of a change that was rounded to fp32 with the weights it was added to."""
+    values = torch.linalg.svdvals(change)
+    return int((values > 1e-3 * values[0]).sum())
