@@ -1,5 +1,7 @@
 """The text of job.sbatch."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from rlx.core.error import UserError
 from rlx.slurm.queue import environment
 from rlx.slurm.script import job_script
 
+ROOT = Path(__file__).parents[2]
 RUN = Path("/scratch/runs/single-seed0")
 EIGHT = {"num_processes": 16, "num_nodes": 2, "num_threads": 3}
 
@@ -97,3 +100,32 @@ def test_a_shells_defaults_hold_where_the_line_does_not_say_otherwise():
     shell = {"SBATCH_PARTITION": "mine", "SBATCH_TIMELIMIT": "5", "SBATCH_CONSTRAINT": "a", "SBATCH_REQUEUE": "0"}
     assert environment(shell, script()).keys() == {"SBATCH_PARTITION", "SBATCH_TIMELIMIT", "SBATCH_CONSTRAINT"}
     assert environment(shell, script("slurm.partition=big", "slurm.time=60")).keys() == {"SBATCH_CONSTRAINT"}
+
+
+@pytest.mark.parametrize(
+    ("line", "submits"),
+    [
+        ("slurm", "submit reward=warm reference=soup"),
+        (
+            "slurm GPUS=1",
+            "submit reward=warm reference=soup compute=ddp compute.num_processes=1 compute.num_nodes=1 slurm.gpus=1",
+        ),
+        (
+            "slurm NODES=2 GPUS=8 PARTITION=big TIME=1-00:00:00",
+            "submit reward=warm reference=soup compute=zero2 compute.num_processes=16 compute.num_nodes=2 slurm.gpus=8 "
+            "slurm.partition=big slurm.time=1-00:00:00",
+        ),
+        (
+            "slurm-sweep NODES=2 ARGS=compute=ddp",
+            "submit -m compute=ddp compute.num_processes=2 compute.num_nodes=2 slurm.gpus=0",
+        ),
+        ("slurm-status RUN=runs/x", "status runs/x"),
+    ],
+)
+def test_make_says_nodes_and_gpus_as_processes(line, submits):
+    if shutil.which("make") is None:
+        pytest.skip("no make on this machine")
+    env = {"PATH": os.environ["PATH"]}
+    command = ["make", "--dry-run", *line.split()]
+    said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert " ".join(said.splitlines()[-1].split()).partition("/rlx ")[2] == submits

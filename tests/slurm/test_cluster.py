@@ -1,0 +1,208 @@
+"""Runs as jobs of a real Slurm: on two nodes, with a process that is killed, preempted and requeued, and as a sweep."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rlx.cli import main
+from rlx.command.sweep_index import read_rows
+from rlx.slurm.job import submitted
+from tests.test_train import MINIATURE, numbers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# Only a signal makes a checkpoint before the end.
+LINE = [
+    *MINIATURE,
+    "num_steps=20",
+    "evaluation.interval=10",
+    "checkpoint.interval=20",
+    "compute=ddp",
+    "compute.num_processes=2",
+]
+TWO_NODES = [*LINE, "compute.num_nodes=2", "slurm.gpus=0"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def here(lab, cache, tmp_path, monkeypatch):
+    """An empty working directory on the cluster, with a store that the tests of this file share."""
+    monkeypatch.setenv("RLX_CACHE", str(cache))
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def local(cache, tmp_path_factory):
+    """The run of two processes on this machine, without a cluster."""
+    folder = tmp_path_factory.mktemp("local")
+    env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(folder / "runs")}
+    subprocess.run([sys.executable, "-m", "rlx.cli", "train", *LINE], env=env, check=True, timeout=300)
+    return only_run(folder)
+
+
+def only_run(folder: Path) -> Path:
+    (config,) = (folder / "runs").glob("*/config.yaml")
+    return config.parent
+
+
+def submit(folder: Path, *line: str) -> tuple[Path, str]:
+    """The run directory and its job's id, which are there as soon as the command returns."""
+    assert main(["submit", *line]) == 0
+    run = only_run(folder)
+    job = submitted(run)
+    assert job is not None
+    return run, job.id
+
+
+def scontrol(job: str) -> dict[str, str]:
+    command = ["scontrol", "--oneliner", "show", "job", job]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    return dict(re.findall(r"(\w+)=(\S+)", said))
+
+
+def wait(what: Callable[[], object], why: str, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.1)
+
+
+def ended(job: str, seconds: float = 400) -> dict[str, str]:
+    """What Slurm knows of the job once it has ended for good."""
+    over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+    wait(lambda: scontrol(job)["JobState"] in over, f"job {job} does not end: {scontrol(job)}", seconds)
+    return scontrol(job)
+
+
+def at_step(run: Path, step: int) -> None:
+    """Wait until it has learnt from that many rollouts, and is not done."""
+
+    def there() -> bool:
+        path = run / "metrics.jsonl"
+        return path.is_file() and f'"step": {step}, "split": "train"' in path.read_text()
+
+    wait(there, f"{run} does not come to step {step}: {log_of(run)[-3000:]}")
+    assert not (run / "summary.json").exists()
+
+
+def log_of(run: Path) -> str:
+    return "".join(path.read_text() for path in run.glob("slurm-*.out"))
+
+
+def status(run: Path) -> dict:
+    return json.loads((run / "status.json").read_text())
+
+
+def test_a_two_node_job_ends_with_the_numbers_of_a_local_run(local, here, capsys):
+    started = time.monotonic()
+    run, job = submit(here, *TWO_NODES)
+    assert time.monotonic() - started < 20  # it does not wait for the run
+    told = ended(job)
+    assert (told["JobState"], told["ExitCode"], told["NumNodes"]) == ("COMPLETED", "0:0", "2"), log_of(run)[-3000:]
+    assert numbers(run) == numbers(local)
+    assert json.loads((run / "summary.json").read_text()) == json.loads((local / "summary.json").read_text())
+    assert status(run)["state"] == "done" and status(run)["job"] == job
+    assert main(["status", run.name]) == 0
+    assert re.search(rf"done +20 of 20 +{job}", capsys.readouterr().out)
+    assert main(["submit", *TWO_NODES]) == 0 and "is done" in capsys.readouterr().out
+
+
+def test_a_killed_process_ends_the_job_with_a_code_and_the_reason_in_one_place(local, here, capsys):
+    run, job = submit(here, *TWO_NODES)
+    at_step(run, 2)
+    assert main(["submit", *TWO_NODES]) == 2
+    assert f"job {job} (RUNNING) is for" in capsys.readouterr().err
+    (victim,) = [pid for pid in workers(run) if b"RANK=1" in environ(pid)]
+    os.kill(victim, signal.SIGKILL)
+    told = ended(job, seconds=90)
+    assert (told["JobState"], told["ExitCode"]) == ("FAILED", "1:0")
+    reason = status(run)["reason"]
+    assert status(run)["state"] == "failed" and re.match(
+        r"process 1 on \S+ failed: killed by SIGKILL; its output: ", reason
+    )
+    assert log_of(run).splitlines().count(f"rlx: {reason}") == 2  # one a node, and no other reason
+    assert not workers(run)
+    assert main(["status", run.name]) == 0
+    assert "killed by SIGKILL" in capsys.readouterr().out
+
+
+def workers(run: Path) -> list[int]:
+    """The processes of this machine that train it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"rlx.compute.worker" in words and str(run / "config.yaml").encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def environ(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def test_a_job_asked_to_leave_saves_is_requeued_and_ends_with_the_numbers_of_an_undisturbed_one(local, here):
+    run, job = submit(here, *TWO_NODES)
+    at_step(run, 3)
+    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=30)
+    wait(lambda: scontrol(job)["Restarts"] == "1", f"not requeued: {log_of(run)[-3000:]}")
+    (saved,) = (run / "checkpoints").glob("*/step.json")
+    assert json.loads(saved.read_text())["step"] < 20
+    told = ended(job)
+    assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
+    assert f"rlx: job {job} goes back into the queue" in log_of(run) and "going on after step" in log_of(run)
+    assert numbers(run) == numbers(local)
+    assert json.loads((run / "summary.json").read_text()) == json.loads((local / "summary.json").read_text())
+
+
+def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
+    run, job = submit(here, *TWO_NODES)
+    at_step(run, 3)
+    command = ["sbatch", "--wait", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=srun true"]
+    subprocess.run(command, check=True, timeout=120)
+    told = ended(job)
+    assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
+    assert "stopped by SIGTERM" in log_of(run) or "going on after step" in log_of(run)
+    assert numbers(run) == numbers(local)
+
+
+def test_a_sweep_is_built_by_one_job_and_run_by_four(lab, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RLX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "my runs"))  # with a blank
+    monkeypatch.chdir(tmp_path)
+    line = shlex.split("-m reward=single,ensemble_mean reward_model.num_trunks=1 seed=0,1")
+    assert main(["submit", *line, *MINIATURE]) == 0
+    (sweep,) = (tmp_path / "my runs").glob("sweep-*")
+    prepare = submitted(sweep)
+    runs = [(sweep / row["run"]).resolve() for row in read_rows(sweep)]
+    jobs = [job.id for run in runs if (job := submitted(run)) is not None]
+    assert prepare is not None and len(jobs) == 4
+    assert {scontrol(job)["Dependency"] for job in jobs} == {f"afterany:{prepare.id}(unfulfilled)"}
+    assert ended(prepare.id)["JobState"] == "COMPLETED"
+    assert [ended(job)["JobState"] for job in jobs] == ["COMPLETED"] * 4, log_of(runs[0])[-3000:]
+    assert all(status(run)["state"] == "done" for run in runs)
+    built = max(path.stat().st_mtime for path in (tmp_path / "cache").glob("*/manifest.json"))
+    assert built < min((run / "metrics.jsonl").stat().st_mtime for run in runs)
+    capsys.readouterr()
+    assert main(["status", str(sweep)]) == 0
+    assert capsys.readouterr().out.count(" done ") == 5
+    assert main(["report", str(sweep)]) == 0
+    assert "4 cells done" in (sweep / "report.html").read_text()
+    assert main(["submit", *line, *MINIATURE]) == 0
+    assert "all 4 cells are done" in capsys.readouterr().out
