@@ -88,6 +88,7 @@ class Training:
 
     def run(self) -> None:
         try:
+            self.cell.sampler.check()
             paths = self.members()
             with self.provenance.stage("combine"):
                 learns = self.cell.optimizer.num_epochs > 0

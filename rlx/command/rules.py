@@ -97,6 +97,18 @@ def completions_fit(config: Config) -> str | None:
     )
 
 
+def engines_share_processes(config: Config) -> str | None:
+    """vLLM beside the policy: as many processes as hold a part of one engine."""
+    sampler, processes = config["sampler"], config["compute"].get("num_processes") or 1
+    each = sampler.get("tensor_parallel_size") or 1
+    if sampler.get("mode") != "colocate" or processes % each == 0:
+        return None
+    return (
+        f"sampler.tensor_parallel_size={each}: so many processes share one vLLM, and compute.num_processes={processes} is "
+        f"no multiple of it; choose a compute with compute.num_processes={-(-processes // each) * each}"
+    )
+
+
 def the_lab_model_speaks_the_labs_language(config: Config) -> str | None:
     if kind(config, "model") != "lab" or kind(config, "world") != "preferences":
         return None
@@ -211,6 +223,7 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     nodes_have_equal_processes,
     several_members_make_an_ensemble,
     several_policies_make_a_soup,
+    engines_share_processes,
     the_lab_model_speaks_the_labs_language,
     preferences_are_given,
     completions_fit,

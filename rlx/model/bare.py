@@ -14,6 +14,11 @@ def without_adapters(policy: PeftModel) -> PreTrainedModel:
     return cast(PreTrainedModel, _Bare(policy))  # of which it offers what an engine asks of a model that does not learn
 
 
+def is_bare(policy: object) -> bool:
+    """Whether `policy` is what `without_adapters` gives."""
+    return isinstance(policy, _Bare)
+
+
 class _Bare:
     def __init__(self, policy: PeftModel) -> None:
         self._policy: Any = policy

@@ -85,6 +85,15 @@ def test_an_ensemble_of_one_and_a_soup_of_one_are_refused(warm_soup):
         checked(changed(warm_soup, "reference.num_policies", 1))
 
 
+def test_processes_that_do_not_divide_into_engines_are_refused():
+    vllm = compose(["sampler=vllm", "compute=ddp", "compute.num_processes=4"])[0].config
+    assert checked(changed(vllm, "sampler.tensor_parallel_size", 2))["sampler"]["mode"] == "colocate"
+    vllm = changed(vllm, "sampler.tensor_parallel_size", 3)
+    with pytest.raises(UserError, match=r"no multiple of it; choose a compute with compute\.num_processes=6"):
+        checked(vllm)
+    assert checked(changed(vllm, "sampler.mode", "server"))  # the server has processes of its own
+
+
 def test_best_of_one_and_a_beta_to_steer_without_steps_are_refused_and_a_short_interval_is_not():
     bon = compose(["optimizer=bon"])[0].config
     with pytest.raises(UserError, match=r"optimizer\.num_samples=1: the best of 1 is the policy itself"):
