@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
@@ -19,6 +20,7 @@ from rlx.engine.prompts import EncodedPrompts, encode
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
+from rlx.reward._ensemble import Ensemble
 from rlx.reward.single import Single
 from rlx.supervised.reference_set import read_reference_set
 
@@ -61,9 +63,34 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
-    # Each member as a scorer of its own, to see where they disagree: a WARM or a control has one score only.
-    singles = [_on_device(Single().combine([path])) for path in members] or [scorer]
-    return Assembly(actors, HeldOut(prompts, actors, start, judge, singles), policies[0], counts)
+    held_out = HeldOut(prompts, actors, start, judge, _singles(scorer, members))
+    return Assembly(actors, held_out, policies[0], counts)
+
+
+def _singles(scorer: Scorer, members: Sequence[Path]) -> list[Scorer]:
+    """Each member as a scorer of its own, to see where they disagree: an ensemble has them in memory, WARM has their mean
+    alone, and a control has none but itself."""
+    if not members:
+        return [scorer]
+    if isinstance(scorer, Ensemble) and len(scorer.members) == len(members):
+        return list(scorer.singles())
+    if torch.cuda.is_available():
+        return [Visitor(path) for path in members]
+    return [Single().combine([path]) for path in members]
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A member that is on the GPU only while it is asked: it is asked at evaluations alone, and WARM is to cost one model."""
+
+    path: Path
+
+    def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        scorer = _on_device(Single().combine([self.path]))
+        return scorer.member_scores(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)
+
+    def aggregate(self, member_scores_MB: Tensor) -> Tensor:
+        return member_scores_MB[0]
 
 
 def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPrompts:

@@ -92,6 +92,10 @@ class Ensemble:
         ]
         return torch.stack([member.z_scores(_raw_scores(member, rows)) for member in self.members]).to(device)
 
+    def singles(self) -> list["Ensemble"]:
+        """Each member as a scorer of its own, on the same model."""
+        return [Ensemble([member], lambda scores_MB: scores_MB[0]) for member in self.members]
+
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         """(B,)"""
         return self._aggregate(member_scores_MB)

@@ -1,0 +1,18 @@
+import torch
+
+from rlx.experiment.assembly import Visitor, _singles
+from rlx.reward.ensemble_mean import EnsembleMean
+from rlx.reward.single import Single
+from rlx.reward.warm import WARM
+
+
+def test_members_are_asked_one_by_one_without_a_second_copy_of_an_ensemble(member, drawn):
+    paths = [member(i) for i in range(3)]
+    alone = [Single().combine([path]).member_scores(*drawn) for path in paths]
+    ensemble, warm = EnsembleMean(3).combine(paths), WARM(3).combine(paths)
+    shared = _singles(ensemble, paths)
+    assert [one.members[0].model for one in shared] == [one.model for one in ensemble.members]
+    for scorers in (shared, _singles(warm, paths), [Visitor(path) for path in paths]):
+        for scorer, scores in zip(scorers, alone, strict=True):
+            assert torch.equal(scorer.member_scores(*drawn), scores)
+            assert torch.equal(scorer.aggregate(scores), scores[0])
