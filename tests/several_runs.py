@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
 from rlx import train
 
 
@@ -23,3 +26,10 @@ def pids_of_workers(launcher: int) -> list[int]:
         except (OSError, ValueError):
             continue
     return [found[rank] for rank in sorted(found)]
+
+
+def tiny_llama_of_two() -> LlamaForCausalLM:
+    """Random, of two layers, the same in every process."""
+    torch.manual_seed(0)
+    size = dict(vocab_size=16, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2)
+    return LlamaForCausalLM(LlamaConfig(**size, pad_token_id=0, eos_token_id=1, bos_token_id=None))

@@ -2,14 +2,25 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from rlx.compute._processes import Processes
+from rlx.core.error import UserError
 
 
 @dataclass(frozen=True)
 class FSDP(Processes):
-    """The modules that are gathered one at a time are the model's decoder layers. GPUs only."""
+    """The modules that are gathered one at a time are the model's decoder layers. GPUs only: on CPUs transformers would
+    train with DDP without a word."""
 
     offload: bool  # to the CPU's memory
+
+    def start(self) -> None:
+        if not torch.cuda.is_available():
+            raise UserError(
+                "compute=fsdp needs GPUs and this machine has none: use compute=zero3, which is the same on CPUs"
+            )
+        super().start()
 
     def distribution(self) -> dict[str, object]:
         config = {

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
+from rlx.core import processes
+
 PACKAGES = (
     "rlx",
     "torch",
@@ -51,7 +55,13 @@ class Provenance:
             "git": git_state(Path(__file__).parent),
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
             "python": platform.python_version(),
-            "machine": {"system": platform.platform(), "cpus": os.cpu_count(), "processor": processor()},
+            "machine": {
+                "system": platform.platform(),
+                "cpus": os.cpu_count(),
+                "processor": processor(),
+                "gpus": gpus(),
+            },
+            "processes": processes.size(),
             "artefacts": self.artefacts,
             "costs": {name: round(seconds, 2) for name, seconds in self.costs.items()},
             "counts": self.counts,
@@ -71,6 +81,14 @@ def git_state(folder: Path) -> dict[str, str | bool | None]:
 
     commit = git("rev-parse", "HEAD")
     return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no")) if commit else None}
+
+
+def gpus() -> str:
+    """Those that this process sees, by name."""
+    if not torch.cuda.is_available():
+        return ""
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{len(names)} {names[0]}" if len(set(names)) == 1 else ", ".join(names)
 
 
 def processor() -> str:

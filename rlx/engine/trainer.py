@@ -93,9 +93,14 @@ class OnPolicyTrainer(Trainer):
         """The model as transformers made it, without a distributed wrapper and with all its weights in every process."""
         policy: Any = self.accelerator.unwrap_model(self.model)
         wrapped: Any = self.model_wrapped
-        gathered = unwrap_model_for_generation(wrapped, self.accelerator) if is_spread(policy) else nullcontext()
-        with gathered, self.accelerator.autocast():
-            yield policy
+        if not is_spread(policy):
+            whole = nullcontext(policy)
+        elif hasattr(next(policy.parameters()), "ds_id"):
+            whole = unwrap_model_for_generation(wrapped, self.accelerator)
+        else:  # FSDP's modules gather and let go as they please: a copy, for as long as it is needed
+            whole = nullcontext(plain_copy(policy, self._blank).to(self.args.device))
+        with whole as gathered, self.accelerator.autocast():
+            yield gathered
 
     def plain_policy(self) -> PreTrainedModel:
         """The model to be kept: itself, or where it is spread over processes a copy that is not."""

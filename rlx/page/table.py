@@ -123,8 +123,16 @@ def provenance(record: RunRecord) -> list[tuple[str, str]]:
         ("python", known.get("python")),
         ("packages", ", ".join(f"{name} {version}" for name, version in (known.get("packages") or {}).items())),
         ("machine", machine),
+        ("processes", _processes(record)),
     ]
     return [(label, str(value)) for label, value in rows if value]
+
+
+def _processes(record: RunRecord) -> str:
+    """How many trained it, and how its models were spread over them."""
+    num = record.provenance.get("processes")
+    compute = str((record.config.get("choices") or {}).get("compute") or "")
+    return "" if num is None else f"{num} ({compute})" if compute else str(num)
 
 
 def artefacts(record: RunRecord) -> list[tuple[str, str]]:
