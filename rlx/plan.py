@@ -14,14 +14,14 @@ from rlx.command.runs import run_dir_of, shown, state_of
 from rlx.command.sweep_index import Row, SweepDirectory
 from rlx.core.store import Recipe, Store
 from rlx.estimate import duration
-from rlx.estimate.size import ModelSize, disk_bytes, held_bytes, known_size
+from rlx.estimate.memory import disk_bytes, held, most, sharing_of
+from rlx.estimate.size import ModelSize, known_size
 from rlx.estimate.sweep import SweepPlan, whole_sweep
 
 
 def run(config: dict[str, Any]) -> int:
     """Print the plan of a checked config. Writes nothing. 0 also where something could not be told: it says so."""
-    console = Console(soft_wrap=False, highlight=False)
-    console.width = max(console.width, 100)
+    console = _console()
     run_dir = run_dir_of(config)
     state = state_of(run_dir)
     says = {"new": "would be made", "done": "is done already: nothing would run"}
@@ -38,8 +38,7 @@ def run(config: dict[str, Any]) -> int:
 
 def run_all(rows: Sequence[Row], at_once: int) -> int:
     """Print the plan of a sweep's checked cells: what each is and lacks, what they share, and the sums."""
-    console = Console(soft_wrap=False, highlight=False)
-    console.width = max(console.width, 100)
+    console = _console()
     sweep = SweepDirectory(rows)
     done = sum(row.done for row in rows)
     console.print(
@@ -80,7 +79,7 @@ def _sums(console: Console, rows: Sequence[Row], plan: SweepPlan, at_once: int) 
         )
     largest = max((memory for memory in plan.memory if memory is not None), default=None)
     if largest is not None:
-        table.add_row("memory", _bytes(largest * at_once), f"{_bytes(largest)} a cell without activations x {at_once}")
+        table.add_row("memory", _bytes(largest * at_once), f"{_bytes(largest)} a process x {at_once} cells at a time")
     if plan.disk is not None:
         artefacts, runs = plan.disk
         config = rows[0].config
@@ -152,13 +151,19 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     if size is None:
         console.print("[yellow]memory and disk:[/] the model's size is unknown")
         return
-    parts = held_bytes(config, size)
-    title = f"memory per process without activations ({size.parameters:,} parameters, {size.source})"
-    table = _table(console, title, "for", "size")
-    for name, number in parts.items():
-        table.add_row(name, _bytes(number))
-    table.add_row("[bold]together[/]", f"[bold]{_bytes(sum(parts.values()))}[/]")
+    rows, sharing = held(config, size), sharing_of(config)
+    place = "on CPUs" if sharing.on_cpu else f"on {sharing.processes} GPU{'s' * (sharing.processes > 1)}"
+    title = f"memory of each process, {place} ({size.parameters:,} parameters, {size.source})"
+    table = _table(console, title, "for", "size", "when", "from")
+    for row in rows:
+        when = "in the CPU's memory" if row.offloaded else row.when
+        table.add_row(row.what, _bytes(row.bytes) if row.bytes else "-", when, row.how)
+    table.add_row("[bold]together[/]", f"[bold]{_bytes(most(rows))}[/]", "at most")
+    if offloaded := most(rows, offloaded=True):
+        table.add_row("[bold]in the CPU's memory[/]", f"[bold]{_bytes(offloaded)}[/]", "at most")
     console.print(table)
+    if size.architecture is None:
+        console.print("without activations and keys and values: the model's config.json is not at hand", markup=False)
     artefacts, run = disk_bytes(config, size)
     free = {name: _free(Path(config[key])) for name, key in (("artefacts", "cache_dir"), ("run", "runs_dir"))}
     console.print(
@@ -166,6 +171,12 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     )
     if artefacts > free["artefacts"] or run > free["run"]:
         console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
+
+
+def _console() -> Console:
+    console = Console(soft_wrap=False, highlight=False)
+    console.width = max(console.width, 120)
+    return console
 
 
 def _table(console: Console, title: str, *columns: str) -> Table:

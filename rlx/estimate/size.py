@@ -1,4 +1,4 @@
-"""How big a model is, and what memory training it takes: parameters and optimiser state, not activations."""
+"""How big a model is: counted where it is at hand, else guessed from its name, and said which."""
 
 import json
 import re
@@ -11,7 +11,19 @@ from typing import Any
 from rlx.core.error import UserError
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-ADAM_MOMENTS = 2  # AdamW keeps a mean and a variance for each trained parameter, in the parameter's own type
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a config.json says of a causal LM. `sides`: inputs and outputs of all linear layers that adapters go on, the
+    output head apart. `cached_per_token`: numbers that attention keeps of a token, in all layers."""
+
+    parameters: int
+    layers: int
+    hidden: int
+    vocabulary: int
+    sides: int
+    cached_per_token: int
 
 
 @dataclass(frozen=True)
@@ -19,23 +31,53 @@ class ModelSize:
     parameters: int
     bytes_per_parameter: int
     source: str  # where the number is from, for the reader to judge it
+    architecture: Architecture | None = None  # where the model's config is at hand
 
     @property
     def weights(self) -> int:
         return self.parameters * self.bytes_per_parameter
 
+    def adapters(self, rank: int) -> int:
+        """Parameters of adapters of `rank` on every linear layer but the output head: rank times each one's inputs and
+        outputs. Of a model that is not at hand, as if it were a Llama with layers = width / 128: 12 width^2 parameters and
+        19 width inputs and outputs a layer (8 of attention, 11 of the feed-forward part)."""
+        if self.architecture is not None:
+            return rank * self.architecture.sides
+        # rounded: what is guessed is not to look counted
+        width = (self.parameters * 128 / 12) ** (1 / 3)
+        return round(rank * 19 * width * width / 128, -5)
 
-def training_bytes(size: ModelSize, trained_share: float, critic: str | None, members: int) -> dict[str, int]:
-    """Bytes that one process holds while the policy learns, by what they are for. `trained_share` is 1 for full
-    fine-tuning; `critic` "separate" has a trunk of its own, "shared" none; `members` reward models score."""
-    trunks = 2 if critic == "separate" else 1
-    return {
-        "policy and critic": trunks * size.weights,
-        "gradients": int(trunks * trained_share * size.weights),
-        "AdamW": int(trunks * trained_share * size.weights * ADAM_MOMENTS),
-        "reference and start policy": 2 * size.weights,
-        "reward models": members * size.weights,
-    }
+
+def architecture_of(model: Any) -> Architecture:
+    """Of a causal LM of transformers, wherever its weights are (the meta device will do)."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    text, head = model.config.get_text_config(), model.get_output_embeddings()
+    linear = [x for x in model.modules() if isinstance(x, torch.nn.Linear | Conv1D) and x is not head]
+    heads = text.num_attention_heads
+    size = getattr(text, "head_dim", None) or text.hidden_size // heads
+    return Architecture(
+        parameters=sum(x.numel() for x in model.parameters()),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        vocabulary=text.vocab_size,
+        sides=sum(sum(x.weight.shape) for x in linear),
+        cached_per_token=2 * text.num_hidden_layers * (getattr(text, "num_key_value_heads", None) or heads) * size,
+    )
+
+
+def architecture_in(folder: Path) -> Architecture | None:
+    """Of the config.json in `folder`, without memory for weights; None if there is none, or of no causal LM that we know."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        with torch.device("meta"):
+            return architecture_of(AutoModelForCausalLM.from_config(config))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
 
 
 def size_of(model: Mapping[str, Any]) -> ModelSize | None:
@@ -47,13 +89,17 @@ def size_of(model: Mapping[str, Any]) -> ModelSize | None:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()
-        policy = instantiate(dict(model)).policy(None)
-        return ModelSize(sum(p.numel() for p in policy.parameters()), 4, "counted")
-    folder = Path(path).expanduser()
-    if folder.is_dir() and (found := parameters_in(folder)):
-        return ModelSize(found, width, f"counted in {path}")
-    if (cached := _in_hub_cache(str(path), model.get("revision"))) and (found := parameters_in(cached)):
-        return ModelSize(found, width, "counted in the Hub cache")
+        shape = architecture_of(instantiate(dict(model)).policy(None))
+        return ModelSize(shape.parameters, 4, "counted", shape)
+    folder, where = Path(path).expanduser(), str(path)
+    if not folder.is_dir() and (cached := _in_hub_cache(str(path), model.get("revision"))):
+        folder, where = cached, "the Hub cache"
+    if folder.is_dir():
+        shape = architecture_in(folder)
+        if found := parameters_in(folder):
+            return ModelSize(found, width, f"counted in {where}", shape)
+        if shape is not None:
+            return ModelSize(shape.parameters, width, f"counted from config.json in {where}", shape)
     if named := re.search(r"(?i)(\d+(?:\.\d+)?)\s*(b|m)(?![a-z])", str(path).rpartition("/")[2]):
         scale = 1e9 if named[2].lower() == "b" else 1e6
         return ModelSize(int(float(named[1]) * scale), width, f"guessed from the name {path!r}")
@@ -92,18 +138,3 @@ def known_size(model: Mapping[str, Any]) -> ModelSize | None:
         return size_of(model)
     except (UserError, ImportError, AttributeError, OSError):
         return None
-
-
-def held_bytes(config: Mapping[str, Any], size: ModelSize) -> dict[str, int]:
-    """`training_bytes` of a composed config."""
-    members, kind = config["reward"].get("num_members", 1), str(config["reward"]["_target_"])
-    scoring = members if "ensemble" in kind else 1  # warm has become one model, single is one
-    share = 0.01 if config["model"].get("lora_rank") else 1.0
-    return training_bytes(size, share, config["optimizer"].get("critic"), scoring)
-
-
-def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
-    """Upper bounds of what a cell's artefacts and its run directory hold."""
-    policies, members = config["reference"].get("num_policies", 1), config["reward"].get("num_members", 1)
-    run = size.weights * (1 + config["checkpoint"]["keep"] * 3)  # the model; weights and both moments of AdamW
-    return (policies + members) * size.weights, run

@@ -7,7 +7,8 @@ from typing import Any
 
 from rlx.core.store import Store
 from rlx.estimate import duration
-from rlx.estimate.size import disk_bytes, held_bytes, known_size
+from rlx.estimate.memory import disk_bytes, held, most
+from rlx.estimate.size import known_size
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class SweepPlan:
     artefacts: list[Artefact]
     missing: list[list[str]]  # names of what the cell lacks now
     seconds: list[float | None]  # of the cell's own stages; 0 for one that is done
-    memory: list[int | None]  # bytes of a cell while it learns, activations apart
+    memory: list[int | None]  # bytes of a process of the cell, at most
     disk: tuple[int, int] | None  # bytes of all artefacts and all run directories, at most
     building: float  # s, all missing artefacts once
     unknown: list[str]  # missing artefacts of whose kind none was timed
@@ -63,7 +64,7 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> S
             estimate = duration.from_rule(config, size.parameters, flops)
         missing.append([] if is_done else lacks)
         seconds.append(0.0 if is_done else None if estimate is None else sum(estimate.seconds.values()))
-        memory.append(None if size is None else sum(held_bytes(config, size).values()))
+        memory.append(None if size is None else most(held(config, size)))
         sources += [estimate.source] if estimate and estimate.source not in sources else []
         runs += 0 if size is None else disk_bytes(config, size)[1]
     disk = None if None in sizes.values() else (sum(weights.values()), runs)

@@ -1,7 +1,12 @@
 import json
 import struct
 
-from rlx.estimate.size import ModelSize, parameters_in, size_of, training_bytes
+import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig
+from word_world import ARCHITECTURES, small_causal_lm
+
+from rlx.estimate.size import parameters_in, size_of
 
 
 def test_parameters_are_counted_from_the_headers_of_safetensors_files(tmp_path):
@@ -21,15 +26,31 @@ def test_a_model_that_is_not_at_hand_is_guessed_by_its_name_and_said_to_be():
     assert size_of({"path": "org/nameless", "revision": None}) is None
 
 
-def test_full_fine_tuning_holds_four_times_the_weights_and_a_separate_critic_twice_that():
-    size = ModelSize(100, 4, "counted")  # 400 bytes of weights
-    shared = training_bytes(size, 1.0, "shared", members=3)
-    assert shared == {
-        "policy and critic": 400,
-        "gradients": 400,
-        "AdamW": 800,
-        "reference and start policy": 800,
-        "reward models": 1200,
-    }
-    separate = training_bytes(size, 1.0, "separate", members=3)
-    assert separate["policy and critic"] == 800 and separate["AdamW"] == 1600
+def test_adapters_are_counted_where_the_config_is_at_hand_and_near_it_where_it_is_not(tmp_path):
+    LlamaConfig(**LLAMA_2_7B).save_pretrained(tmp_path)
+    size = size_of({"path": str(tmp_path), "dtype": "bfloat16"})
+    assert size is not None and size.architecture is not None
+    # embedding and head 32000 x 4096 each; a layer: 4 x 4096^2 + 3 x 4096 x 11008 + 2 x 4096; the last norm: 4096
+    assert size.parameters == 2 * 131_072_000 + 32 * (67_108_864 + 135_266_304 + 8192) + 4096 == 6_738_415_616
+    # rank x 32 layers x (4 x (4096 + 4096) + 3 x (4096 + 11008)); as peft's print_trainable_parameters says of this model
+    assert size.adapters(16) == 16 * 32 * (32_768 + 45_312) == 39_976_960
+    assert size.architecture.cached_per_token == 2 * 32 * 4096
+    guessed = size_of({"path": "org/Llama-2-7b-hf", "revision": None, "dtype": "bfloat16"})
+    assert guessed is not None and abs(guessed.adapters(16) / size.adapters(16) - 1) < 0.1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_adapters_are_counted_as_peft_makes_them(tmp_path, architecture):
+    model = small_causal_lm(architecture)
+    model.save_pretrained(tmp_path)
+    size = size_of({"path": str(tmp_path)})
+    assert size is not None and size.parameters == sum(x.numel() for x in model.parameters())
+    config = LoraConfig(r=3, target_modules="all-linear", task_type="CAUSAL_LM")
+    made = sum(x.numel() for x in get_peft_model(model, config).parameters() if x.requires_grad)
+    assert size.adapters(3) == made
+
+
+LLAMA_2_7B = dict(
+    vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
+    tie_word_embeddings=False,
+)  # fmt: skip

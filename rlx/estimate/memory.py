@@ -1,0 +1,247 @@
+"""What one process holds of a run's models, from its config: each line with its formula, and which of them stand together.
+
+Weights, gradients and AdamW are those of ZeRO (arXiv 1910.02054, section 3 and figure 1), with what the code does beside.
+`compute=cpu` trains in fp32; everything else is counted as on GPUs, where bfloat16 models train in mixed precision.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rlx.estimate.size import Architecture, ModelSize, known_size
+
+When = Literal["always", "learning", "drawing"]
+GATHERED_AT_ONCE = 10**9  # parameters; DeepSpeed's stage3_max_live_parameters
+SAVED_PER_NUMBER = 17  # 34 bytes per token, layer and hidden unit at 2 bytes a number: arXiv 2205.05198, section 4.1
+LOGIT_COPIES = 4  # of a chunk, in its backward pass: logits, softmax and two gradients
+DRAWN_LOGIT_BYTES = 36  # per word of the vocabulary and row: the sampler's copies, three of them in float64
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes of one process, on its device or (`offloaded`) in the CPU's memory, all of the time or in one phase."""
+
+    what: str
+    bytes: int
+    when: When = "always"
+    offloaded: bool = False
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What of the policy `compute` spreads over `processes`, and what of it lies in the CPU's memory."""
+
+    processes: int
+    spread: frozenset[str]
+    offloaded: frozenset[str]
+    deepspeed: bool
+    on_cpu: bool
+
+    def part(self, what: str, number: int) -> int:
+        return -(-number // self.processes) if what in self.spread else number
+
+
+SPREAD: dict[str, set[str]] = {
+    "zero1": {"masters", "moments"},
+    "zero2": {"masters", "moments", "gradients"},
+    "zero3": {"masters", "moments", "gradients", "weights"},
+    "fsdp": {"masters", "moments", "gradients", "weights"},
+}
+OFFLOADED = {"optimizer": {"masters", "moments", "gradients"}, "all": {"masters", "moments", "gradients", "weights"}}
+
+
+def sharing_of(config: Mapping[str, Any]) -> Sharing:
+    compute = config["compute"]
+    name = str(compute["_target_"]).split(".")[-2]
+    offload = compute.get("offload")
+    off = OFFLOADED.get("all" if offload is True else str(offload), set())
+    return Sharing(
+        processes=compute.get("num_processes") or 1,
+        spread=frozenset(SPREAD.get(name, ())),
+        offloaded=frozenset(off - ({"gradients"} if name == "zero1" else set())),
+        deepspeed=name.startswith("zero"),
+        on_cpu=name == "cpu",
+    )
+
+
+def held(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
+    """What stands in one process's memory while the policy learns and while it draws, largest unknowns apart: the
+    framework's own context, fragmentation, messages in flight."""
+    sharing = sharing_of(config)
+    if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
+        return beside(config, size)
+    return [*policy(config, size, sharing), *beside(config, size), *in_passing(config, size, sharing)]
+
+
+def mixed_precision(config: Mapping[str, Any], sharing: Sharing) -> bool:
+    """Whether the policy learns in bfloat16, as bfloat16 models do on GPUs."""
+    return config["model"].get("dtype") == "bfloat16" and not sharing.on_cpu
+
+
+def policy(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list[Held]:
+    """The policy that learns, with its critic."""
+    rank = config["model"].get("lora_rank") or 0
+    trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
+    trained = trunks * (size.adapters(rank) if rank else size.parameters)
+    frozen = trunks * size.parameters if rank else 0
+    mixed = mixed_precision(config, sharing)
+    # DeepSpeed keeps every weight in the narrow type and fp32 masters beside; else what is trained is the fp32 master.
+    width = size.bytes_per_parameter if mixed and sharing.deepspeed else 4
+    spread = f" / {sharing.processes} processes"
+
+    def row(what: str, kind: str, number: int, how: str, when: When = "always") -> Held:
+        shown = how + (spread if kind in sharing.spread and sharing.processes > 1 else "")
+        return Held(what, sharing.part(kind, number), when, kind in sharing.offloaded, shown)
+
+    whose = "adapters" if rank else "weights"
+    rows = [
+        row(
+            "policy's frozen weights",
+            "weights",
+            frozen * size.bytes_per_parameter,
+            f"{frozen:,} x {size.bytes_per_parameter}",
+        )
+    ] * bool(frozen)
+    rows.append(row(f"policy's {whose}", "weights", trained * width, f"{trained:,} x {width}"))
+    if sharing.deepspeed:
+        rows.append(row("their fp32 masters", "masters", trained * 4, f"{trained:,} x 4"))
+    rows.append(row("AdamW's moments", "moments", trained * 8, f"{trained:,} x 8"))
+    rows.append(row("gradients", "gradients", trained * width, f"{trained:,} x {width}", "learning"))
+    if sharing.deepspeed and width == 2:
+        part = -(-trained // sharing.processes) * 4
+        how = f"{trained:,} x 4{spread if sharing.processes > 1 else ''}"
+        rows.append(Held("gradients in fp32, for the step", part, "learning", "gradients" in sharing.offloaded, how))
+    if mixed and not sharing.deepspeed and "weights" not in sharing.spread and not rank:
+        rows.append(Held("bf16 copies of the weights", trained * 2, "learning", how=f"{trained:,} x 2, autocast's"))
+    if "weights" in sharing.spread and (sharing.processes > 1 or "weights" in sharing.offloaded):
+        rows += _gathered(trained, frozen, width, size, sharing)
+    return rows
+
+
+def _gathered(trained: int, frozen: int, width: int, size: ModelSize, sharing: Sharing) -> list[Held]:
+    whole = trained * width + frozen * size.bytes_per_parameter
+    if not sharing.deepspeed:
+        return []  # FSDP gathers a decoder layer at a time, while drawing too
+    at_once = min(trained + frozen, GATHERED_AT_ONCE) * size.bytes_per_parameter
+    return [
+        Held("policy gathered whole", whole, "drawing", how="ZeRO-3, while it draws and is scored"),
+        Held("weights gathered in passing", at_once, "learning", how="ZeRO-3, at most 1e9 parameters at once"),
+    ]
+
+
+def beside(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
+    """The models that learn nothing: whole in every process, in the model's dtype."""
+    adapters = bool(config["model"].get("lora_rank"))
+    learns = not str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon.")
+    soup = (config["reference"].get("num_policies") or 1) > 1 and config["reference"].get("alpha") != 1.0
+    rows = []
+    if soup:
+        rows.append(Held("reference", size.weights, how="a soup of its own"))
+    if adapters and learns:
+        rows.append(Held("start" if soup else "reference and start", 0, how="the policy without its adapters"))
+    else:
+        rows.append(Held("start" if soup else "reference and start", size.weights))
+    reward = reward_size(config["model"], size)
+    members, kind = config["reward"].get("num_members", 1), str(config["reward"]["_target_"]).split(".")[-2]
+    if kind.startswith("ensemble"):
+        rows.append(Held("reward models", members * reward.weights, how=f"{members} members"))
+    elif kind != "gold":
+        rows.append(Held("reward model", reward.weights, how="the members' mean" if kind == "warm" else "one member"))
+    if kind == "warm":
+        rows.append(Held("a member of the mean", reward.weights, "drawing", how="one at a time, at evaluations"))
+    world = str(config["world"]["_target_"])
+    if world.startswith("rlx.world.preferences."):
+        given = config["world"].get("gold")
+        gold = (known_size({**config["model"], "path": given}) if given else None) or reward
+        rows.append(Held("gold reward model", gold.weights))
+    return rows
+
+
+def reward_size(model: Mapping[str, Any], size: ModelSize) -> ModelSize:
+    """Of the reward models' trunk; that of the policy where the model names no other, or nothing tells."""
+    other = model.get("reward_path")
+    return (known_size({**model, "path": other, "revision": model.get("reward_revision")}) if other else None) or size
+
+
+def in_passing(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list[Held]:
+    """Activations, logits and the cache of attention: rough, and only where the architecture is known."""
+    shape = size.architecture
+    if shape is None:
+        return []
+    width = 2 if mixed_precision(config, sharing) else 4
+    world, sampler, optimizer, compute = (config[group] for group in ("world", "sampler", "optimizer", "compute"))
+    new = sampler.get("max_new_tokens") or 0
+    tokens = new + (world.get("max_prompt_tokens") or 0)
+    drawn = -(-config["num_prompts"] // sharing.processes) * (optimizer.get("num_samples") or 1)
+    share = -(-config["num_prompts"] // (optimizer.get("num_minibatches") or 1) // sharing.processes)
+    rows = (compute.get("micro_batch_size") or share) * kept(optimizer)
+    trunks = 2 if optimizer.get("critic") == "separate" else 1
+    found = [
+        Held(
+            "activations, roughly",
+            trunks * activations(shape, rows * tokens, width, bool(compute.get("gradient_checkpointing"))),
+            "learning",
+            how=f"{rows} completions of {tokens} tokens; micro_batch_size, gradient_checkpointing",
+        ),
+        Held("logits, roughly", logits(shape, rows * new), "learning", how="of a chunk of tokens at a time"),
+    ]
+    at_once = min(sampler.get("batch_size") or 0, drawn)
+    if at_once:
+        cache = at_once * tokens * shape.cached_per_token * size.bytes_per_parameter
+        found.append(
+            Held("keys and values", cache, "drawing", how=f"{at_once} completions at once; sampler.batch_size")
+        )
+        found.append(Held("next words", at_once * shape.vocabulary * DRAWN_LOGIT_BYTES, "drawing", how="roughly"))
+    return found
+
+
+def kept(optimizer: Mapping[str, Any]) -> int:
+    """Completions of a prompt that are learnt from."""
+    if "num_kept" in optimizer:
+        return optimizer["num_kept"]
+    return optimizer.get("num_samples") or 1
+
+
+def activations(shape: Architecture, tokens: int, width: int, checkpointing: bool) -> int:
+    """Bytes saved for the backward pass. A layer saves about 17 numbers per token and hidden unit (attention's weights are
+    computed again); with checkpointing one, and one layer's 17 while it is computed again. Good to a factor of two."""
+    number = tokens * shape.hidden * width
+    return number * (shape.layers + SAVED_PER_NUMBER) if checkpointing else number * SAVED_PER_NUMBER * shape.layers
+
+
+def logits(shape: Architecture, tokens: int) -> int:
+    """fp32 logits with what their backward pass adds, of no more than a chunk."""
+    from rlx.model.output_head import CHUNK
+
+    return min(tokens * shape.vocabulary, max(CHUNK, shape.vocabulary)) * 4 * LOGIT_COPIES
+
+
+def most(rows: list[Held], offloaded: bool = False) -> int:
+    """The most that stands at once: what is always there, and the larger of the two phases."""
+    own = [row for row in rows if row.offloaded == offloaded]
+    phases = [sum(row.bytes for row in own if row.when == when) for when in ("learning", "drawing")]
+    return sum(row.bytes for row in own if row.when == "always") + max(phases)
+
+
+def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
+    """Upper bounds of what a cell's artefacts and its run directory hold. While a checkpoint is written, those to be kept
+    are still there; with DeepSpeed it holds masters and moments beside the weights."""
+    policies, members = config["reference"].get("num_policies", 1), config["reward"].get("num_members", 1)
+    reward = reward_size(config["model"], size)
+    if str(config["reward"]["_target_"]).startswith("rlx.reward.gold."):
+        members = 0
+    artefacts = policies * size.weights + members * reward.weights
+    if str(config["world"]["_target_"]).startswith("rlx.world.preferences.") and not config["world"].get("gold"):
+        artefacts += reward.weights
+    if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
+        return artefacts, size.weights
+    rank = config["model"].get("lora_rank") or 0
+    trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
+    trained = trunks * (size.adapters(rank) if rank else size.parameters)
+    sharing = sharing_of(config)
+    checkpoint = trained * (4 + 8)
+    if sharing.deepspeed:  # the weights twice: in its own files, and put together
+        checkpoint = trained * (2 * (2 if mixed_precision(config, sharing) else 4) + 4 + 8)
+    exported = size.weights if rank else size.parameters * 4  # the fp32 masters
+    return artefacts, exported + (config["checkpoint"]["keep"] + 1) * checkpoint
