@@ -243,7 +243,7 @@ class Training:
     @property
     def layout(self) -> str:
         """How checkpoints lie on disk: whole where every process has the whole model, else a part for each."""
-        if not self.cell.compute.distribution():
+        if not self.cell.compute.in_parts:
             return "whole"
         return f"{type(self.cell.compute).__name__.lower()} on {processes.size()} processes"
 

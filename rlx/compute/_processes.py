@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 import torch
 from torch import distributed
@@ -25,9 +26,13 @@ class Processes:
     gradient_checkpointing: bool
     grace: Positive  # s
 
+    in_parts: ClassVar[bool] = False  # whether a process's checkpoint is a part of the whole
+
     def start(self) -> None:
         """To be called before any model is made: in a launcher's worker (RANK is set), find the others."""
         torch.set_num_threads(self.num_threads)
+        if not torch.cuda.is_available():
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud
         if "RANK" not in os.environ or distributed.is_initialized():
             return
         if torch.cuda.is_available():

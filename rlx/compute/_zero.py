@@ -1,6 +1,5 @@
 """DeepSpeed's ZeRO (arXiv 1910.02054) as transformers.TrainingArguments take it."""
 
-import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,10 +13,10 @@ class Zero(Processes):
     """A stage of ZeRO. There is no optimizer block on purpose: torch's AdamW is used, and nothing has to be compiled."""
 
     stage: ClassVar[int]
+    in_parts: ClassVar[bool] = True
 
     def start(self) -> None:
         if not torch.cuda.is_available():
-            os.environ["DS_ACCELERATOR"] = "cpu"
             import deepspeed.ops
 
             # An all-reduce for inference, which DeepSpeed would compile for minutes when processes first meet on CPUs.

@@ -20,10 +20,12 @@ class CPU:
 
     num_processes: ClassVar[int] = 1
     num_nodes: ClassVar[int] = 1
+    in_parts: ClassVar[bool] = False
 
     def start(self) -> None:
         """To be called before any model is made: this process sees no GPU, should there be one."""
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud
         torch.set_num_threads(self.num_threads)
 
     def distribution(self) -> dict[str, object]:

@@ -8,3 +8,6 @@ from rlx.compute._processes import Processes
 @dataclass(frozen=True)
 class DDP(Processes):
     """torch's DistributedDataParallel; with one process, no wrapper at all: a single GPU."""
+
+    def distribution(self) -> dict[str, object]:
+        return {"ddp_find_unused_parameters": False}  # there are none, and looking for them takes time

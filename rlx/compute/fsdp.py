@@ -1,6 +1,7 @@
 """torch's fully sharded data parallel, version 2: weights, gradients and AdamW's moments are spread over the processes."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -14,6 +15,8 @@ class FSDP(Processes):
     train with DDP without a word."""
 
     offload: bool  # to the CPU's memory
+
+    in_parts: ClassVar[bool] = True
 
     def start(self) -> None:
         if not torch.cuda.is_available():

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 from rlx.core.error import UserError
@@ -21,6 +22,7 @@ def main() -> int:
     module, config = sys.argv[1:]
     if sys.platform == "linux":  # a launcher that is killed would leave its workers behind
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*", category=FutureWarning)  # DeepSpeed's
     try:
         importlib.import_module(module).work(Path(config))
     except Stopped as stopped:
