@@ -16,12 +16,12 @@ class Zero(Processes):
     in_parts: ClassVar[bool] = True
 
     def start(self) -> None:
+        super().start()
         if not torch.cuda.is_available():
             import deepspeed.ops
 
             # An all-reduce for inference, which DeepSpeed would compile for minutes when processes first meet on CPUs.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # pyright: ignore[reportAttributeAccessIssue]
-        super().start()
 
     def zero(self) -> dict[str, object]:
         """The choice's own part of `zero_optimization`."""
