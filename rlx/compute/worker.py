@@ -22,7 +22,7 @@ def main() -> int:
     module, config = sys.argv[1:]
     if sys.platform == "linux":  # a launcher that is killed would leave its workers behind
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    warnings.filterwarnings("ignore", message=".*all_gather_into_tensor.*", category=FutureWarning)  # DeepSpeed's
+    warnings.simplefilter("ignore", FutureWarning)  # what DeepSpeed and TRL will have to change
     try:
         importlib.import_module(module).work(Path(config))
     except Stopped as stopped:
