@@ -8,7 +8,7 @@ RUN ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all train sweep slurm slurm-sweep slurm-status report plan doctor bench docs clean
+.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench docs clean
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
@@ -46,10 +46,14 @@ format: setup ## mend what can be mended by itself
 	$(BIN)/ruff format .
 
 test: setup ## the fast tests and one end-to-end run, a few minutes on two cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not vllm"
 
 test-all: setup ## all tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-vllm: setup ## sampler=vllm in an environment of its own (docs/scale.md): make test-vllm RLX_VLLM_PYTHON=DIR/bin/python
+	RLX_VLLM_PYTHON=$(or $(RLX_VLLM_PYTHON),$(error say where vLLM is: RLX_VLLM_PYTHON=DIR/bin/python)) \
+		$(BIN)/python -m pytest -q -m vllm tests/sampler
 
 train: setup ## the main job; ARGS="reward=single seed=1" for another
 	$(BIN)/rlx train $(or $(ARGS),reward=warm reference=soup)

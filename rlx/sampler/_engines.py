@@ -1,0 +1,179 @@
+"""Where vLLM runs: in this process beside the policy, or as a server. Both take a policy's weights, and then draw rows of
+token ids, each with a seed of its own."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import distributed
+from transformers import PreTrainedModel
+
+from rlx.core import processes
+from rlx.model.weights import plain_weights
+
+# Of vLLM's own; a setting that is there already stays.
+ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+REQUESTS = 64  # to a server at once
+
+
+class Row(NamedTuple):
+    """A completion's ids, the end of sequence included, and their log-probabilities."""
+
+    ids: list[int]
+    logps: list[float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of every completion. The end of sequence is asked for by its ids: what else a model's generation config says to end
+    on, or to sample by, does not count."""
+
+    max_tokens: int
+    temperature: float
+    end_ids: tuple[int, ...]
+
+    def parameters(self, seed: int) -> dict[str, Any]:
+        """As vLLM's SamplingParams and its server name them. No top-k, top-p or penalty: the log-probabilities of the
+        losses are of the whole softmax."""
+        whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+        ends = {"max_tokens": self.max_tokens, "stop_token_ids": list(self.end_ids), "ignore_eos": True}
+        return {"n": 1, "seed": seed, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
+
+
+class Colocated:
+    """vLLM in this process, on the policy's device; several processes have one each, or `tensor_parallel_size` of them one
+    together.
+
+    vllm.LLM by itself and not TRL's VLLMGeneration, whose `generate` gives all rows the same sampling parameters, so that
+    no row could have a seed of its own, and which cannot be told a dtype: vLLM would halve the precision of an fp32 model.
+    The arguments are otherwise those that TRL came to.
+    """
+
+    def __init__(
+        self,
+        policy: PreTrainedModel,
+        max_tokens: int,
+        tensor_parallel_size: int,
+        gpu_memory_utilization: float,
+        sleep: bool,
+        enforce_eager: bool,
+    ) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from vllm import LLM  # pyright: ignore[reportAttributeAccessIssue]
+        from vllm.distributed import get_tp_group  # pyright: ignore[reportMissingImports]
+
+        with _found_by_vllm():
+            self.llm: Any = LLM(
+                model=policy.name_or_path,
+                skip_tokenizer_init=True,
+                generation_config="vllm",
+                dtype=str(policy.config.dtype or "auto").removeprefix("torch."),
+                max_model_len=max_tokens,
+                tensor_parallel_size=tensor_parallel_size,
+                distributed_executor_backend="external_launcher",
+                gpu_memory_utilization=gpu_memory_utilization,
+                enable_sleep_mode=sleep,
+                enforce_eager=enforce_eager,
+                logprobs_mode="processed_logprobs",  # at the temperature, as drawn
+                seed=0,
+            )
+        self.group: Any = get_tp_group()  # the processes that share this engine
+        self.sleeps = sleep
+        self._sleep()
+
+    def load(self, policy: PreTrainedModel) -> None:
+        """Draw as `policy` from now on."""
+        if self.sleeps:
+            torch.cuda.empty_cache()
+            self.llm.wake_up(tags=["weights"])
+        self.llm.apply_model(lambda model: model.load_weights(plain_weights(policy)))
+        self.llm.reset_prefix_cache()
+
+    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[Row]:
+        from vllm import SamplingParams  # pyright: ignore[reportAttributeAccessIssue]
+
+        if self.sleeps:
+            self.llm.wake_up(tags=["kv_cache"])
+        # Processes that share an engine must ask it for the same; each keeps its own.
+        shares: list[Any] = [None] * self.group.world_size
+        distributed.all_gather_object(shares, (list(prompts), list(seeds)), group=self.group.cpu_group)
+        before = sum(len(own) for own, _ in shares[: self.group.rank_in_group])
+        inputs = [{"prompt_token_ids": ids} for own, _ in shares for ids in own]
+        parameters = [SamplingParams(detokenize=False, **asked.parameters(seed)) for _, own in shares for seed in own]
+        drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
+        self._sleep()
+        return [_row(request.outputs[0]) for request in drawn[before : before + len(prompts)]]
+
+    def _sleep(self) -> None:
+        """Give the memory of weights and cache to the policy that learns; the weights come anew before the next draw."""
+        if self.sleeps:
+            self.llm.sleep(level=2)
+
+
+class Server:
+    """A server started with `vllm serve`, through TRL's client; the first process sends it the weights, by NCCL, and every
+    process asks it for its own rows."""
+
+    def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from trl.generation.vllm_client import VLLMClient
+
+        self.client: Any = VLLMClient(base_url=url, group_port=weights_port, connection_timeout=timeout)
+        self._metadata: list[tuple[str, str, list[int]]] = []
+        self._device = policy.device
+
+    def load(self, policy: PreTrainedModel) -> None:
+        """Draw as `policy` from now on."""
+        if not self._metadata:
+            if processes.first():
+                self.client.init_communicator(device=self._device)
+            self._metadata = [(name, _name_of(x.dtype), list(x.shape)) for name, x in plain_weights(policy)]
+        processes.wait()  # for those that still draw with the weights of before
+        if processes.first():
+            self.client.update_named_params(self._metadata, plain_weights(policy))
+            self.client.reset_prefix_cache()
+        else:
+            for _ in plain_weights(policy):  # every process puts its parts of them together
+                pass
+        processes.wait()
+
+    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[Row]:
+        def one(ids: list[int], seed: int) -> Row:
+            drawn = self.client.generate([ids], generation_kwargs=asked.parameters(seed))
+            return Row(drawn["completion_ids"][0], [logps[0] for logps in drawn["logprobs"][0]])
+
+        with ThreadPoolExecutor(REQUESTS) as threads:
+            return list(threads.map(one, prompts, seeds))
+
+
+def _row(output: Any) -> Row:
+    ids = list(output.token_ids)
+    return Row(ids, [said[i].logprob for i, said in zip(ids, output.logprobs, strict=True)])
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@contextmanager
+def _found_by_vllm() -> Iterator[None]:
+    """vLLM's workers look for one another in the variables of a launcher. A process alone has none and gets them for as
+    long as they are looked at."""
+    from trl.trainer.utils import ensure_master_addr_port
+
+    before = dict(os.environ)
+    if "RANK" not in os.environ:
+        os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
+    ensure_master_addr_port()
+    try:
+        yield
+    finally:
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+            if name not in before:
+                os.environ.pop(name, None)
