@@ -74,6 +74,10 @@ class Colocated:
                 generation_config="vllm",
                 dtype=str(policy.config.dtype or "auto").removeprefix("torch."),
                 max_model_len=max_tokens,
+                # A prompt is read whole: of one that is read in parts, a random number is drawn too early and has to be
+                # put back, which cannot be done on CPUs. With vLLM's own numbers less memory is left for the cache (TRL).
+                enable_chunked_prefill=False,
+                max_num_batched_tokens=max(4096, max_tokens),
                 tensor_parallel_size=tensor_parallel_size,
                 distributed_executor_backend="external_launcher",
                 gpu_memory_utilization=gpu_memory_utilization,

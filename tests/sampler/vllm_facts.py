@@ -27,12 +27,12 @@ from rlx.regularizer.kl import KL
 from rlx.sampler.transformers import Transformers
 from rlx.sampler.vllm import VLLM
 
-NEW, ROWS = 12, 48
-PROMPTS = torch.randint(2, 64, (ROWS, 6), generator=torch.Generator().manual_seed(1))
-MASK = torch.arange(6) >= torch.arange(ROWS)[:, None] % 4  # 3 to 6 tokens, padded on the left
+NEW, ROWS, LONGEST = 12, 48, 24
+PROMPTS = torch.randint(2, 64, (ROWS, LONGEST), generator=torch.Generator().manual_seed(1))
+MASK = torch.arange(LONGEST) >= torch.arange(ROWS)[:, None] % 20  # 5 to 24 tokens, padded on the left
 SEEDS = list(range(100, 100 + ROWS))
 SETTINGS = dict(
-    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=6, temperature=0.9, importance_clip=2.0,
+    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=LONGEST, temperature=0.9, importance_clip=2.0,
     gpu_memory_utilization=0.1, tensor_parallel_size=1, sleep=False, enforce_eager=True, host="localhost", port=8000,
     weights_port=51216, timeout=60.0,
 )  # fmt: skip
