@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -37,7 +36,7 @@ def compared_with(
 ) -> Against:
     """`model` as what another is to be compared with on `inputs`."""
     states_BTD = model(**inputs, completion_length=completion_length, states=True)["states"]
-    return Against(states_BTD, partial(model.next_token_logits, temperature=temperature), measure)
+    return Against(states_BTD, model, temperature, measure)
 
 
 @torch.no_grad()

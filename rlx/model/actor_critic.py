@@ -6,6 +6,7 @@ working); scoring happens inside `forward` because DDP, ZeRO and FSDP only see w
 
 import copy
 import dataclasses
+from functools import partial
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
-from rlx.model.output_head import Against, said_of_tokens
+from rlx.model.output_head import Against, Project, inside, said_of_tokens
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -51,21 +52,25 @@ class ActorCritic:
         if states:
             return {"states": hidden[:, before]}
 
-        def logits(states: Tensor) -> Tensor:
-            return self.next_token_logits(states, temperature)
-
+        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
-        out = said_of_tokens(logits, hidden[:, before], ids[:, -completion_length:], vocabulary, entropy, against)
+
+        def said(states_BTD: Tensor, project: Project) -> dict[str, Tensor]:
+            own = partial(self.next_token_logits, temperature=temperature, project=project)
+            other = None if against is None else (against, partial(against.logps, head=head, project=project))
+            return said_of_tokens(own, states_BTD, ids[:, -completion_length:], vocabulary, entropy, other)
+
+        out = inside(head, said, hidden[:, before])
         if values and (value_head := getattr(self, "value_head", None)) is not None:
             critic = getattr(self, "critic", None)
             seen = hidden if critic is None else critic(**inputs).last_hidden_state
             out["values"] = value_head(seen[:, before]).squeeze(-1).float()
         return out
 
-    def next_token_logits(self, states: Tensor, temperature: float) -> Tensor:
-        """What the output head makes of last hidden states (..., D): logits (..., V) in fp32, with Gemma-2's soft-capping,
-        which transformers applies outside the head."""
-        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
+    def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
+        """What the output head (or `project` in its place) makes of last hidden states (..., D): logits (..., V) in fp32, with
+        Gemma-2's soft-capping, which transformers applies outside the head."""
+        head = project or self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         logits = head(states).float()
         if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:  # pyright: ignore[reportAttributeAccessIssue]
             logits = torch.tanh(logits / cap) * cap

@@ -31,10 +31,10 @@ class _Bare:
         with self._policy.disable_adapter():
             return self._policy.generate(**asked)
 
-    def next_token_logits(self, states: Tensor, temperature: float) -> Tensor:
+    def next_token_logits(self, states: Tensor, temperature: float, project: Any = None) -> Tensor:
         # Called within the policy's own forward and backward pass, where its adapters must stay on.
         assert not isinstance(self._policy.get_output_embeddings(), BaseTunerLayer), "an adapter on the output head"
-        return self._policy.next_token_logits(states, temperature)
+        return self._policy.next_token_logits(states, temperature, project)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._policy, name)

@@ -7,25 +7,53 @@ chunk's logits are computed again in the backward pass.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 from torch.utils.checkpoint import checkpoint
 
 CHUNK = 2**25  # logits at once: 134 MB in fp32, 256 tokens of 128 thousand words. All at once where there are no more
+
+
+T = TypeVar("T")
+Project = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Against:
     """Another model's view of the same tokens, and what is to be measured of both.
 
-    states_BTD: its last hidden states. `logits`: its head, (..., D) -> (..., V). `measure`: log-probabilities of every next
-    token, the policy's and the other's, (..., V) and (..., V) -> (...).
+    states_BTD: its last hidden states. `measure`: log-probabilities of every next token, the policy's and the other's,
+    (..., V) and (..., V) -> (...).
     """
 
     states_BTD: Tensor
-    logits: Callable[[Tensor], Tensor]
+    model: Any
+    temperature: float
     measure: Callable[[Tensor, Tensor], Tensor]
+
+    def logps(self, states: Tensor, head: Module, project: Project) -> Tensor:
+        """The other's log-probabilities of every next token, (..., D) -> (..., V), without gradients; by `project` where its
+        head is the policy's own `head`."""
+        own = self.model.get_output_embeddings() is head
+        with torch.no_grad():
+            return self.model.next_token_logits(states, self.temperature, project if own else None).log_softmax(-1)
+
+
+def inside(head: Module, compute: Callable[[Tensor, Project], T], states: Tensor) -> T:
+    """compute(states, what `head` computes) within one call of `head`: hooks that put its weights together (ZeRO-3) then run
+    once, and once in every process, however many chunks its own completions make."""
+    project, patched = head.forward, "forward" in vars(head)
+    head.forward = lambda states: compute(states, project)
+    try:
+        return head(states)
+    finally:
+        if patched:
+            head.forward = project
+        else:
+            del head.forward
 
 
 def token_logps(logits_BTV: Tensor, ids_BT: Tensor) -> Tensor:
@@ -39,15 +67,16 @@ def token_entropies(logits_BTV: Tensor) -> Tensor:
 
 
 def said_of_tokens(
-    logits: Callable[[Tensor], Tensor],
+    logits: Project,
     states_BTD: Tensor,
     ids_BT: Tensor,
     vocabulary: int,
     entropy: bool,
-    against: Against | None,
+    against: tuple[Against, Project] | None,
 ) -> dict[str, Tensor]:
     """{"logps", "entropies"?, "compared"?}, each (B, T), of the tokens `ids` that follow the states. `logits` is the
-    head, (..., D) -> (..., V) in fp32; no more than CHUNK of its numbers stand in memory."""
+    head, (..., D) -> (..., V) in fp32; no more than CHUNK of its numbers stand in memory. `against`: with its log-probabilities
+    as a function of its states."""
 
     def said(states: Tensor, ids: Tensor, other: Tensor | None) -> tuple[Tensor, ...]:
         own = logits(states)
@@ -56,13 +85,11 @@ def said_of_tokens(
             found.append(token_entropies(own))
         if against is not None:
             assert other is not None
-            with torch.no_grad():
-                theirs = against.logits(other).log_softmax(-1)
-            found.append(against.measure(own.log_softmax(-1), theirs))
+            found.append(against[0].measure(own.log_softmax(-1), against[1](other)))
         return tuple(found)
 
     names = ["logps"] + ["entropies"] * entropy + ["compared"] * (against is not None)
-    other_BTD = None if against is None else against.states_BTD
+    other_BTD = None if against is None else against[0].states_BTD
     num = max(1, CHUNK // vocabulary)
     if ids_BT.numel() <= num:
         return dict(zip(names, said(states_BTD, ids_BT, other_BTD), strict=True))

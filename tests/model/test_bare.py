@@ -18,7 +18,8 @@ ROWS = (IDS[:, :4], MASK[:, :4], IDS[:, 4:], MASK[:, 4:])
 
 
 def same(x, y):
-    torch.testing.assert_close(x, y, atol=1e-6, rtol=1e-5)  # weights at another address may be multiplied in another order
+    # Weights at another address may be multiplied in another order.
+    torch.testing.assert_close(x, y, atol=1e-6, rtol=1e-5)
 
 
 def learnt(model, critic="shared") -> PeftModel:
