@@ -10,7 +10,9 @@ from rlx.core.error import UserError
 from rlx.core.settings import SlurmSettings
 from rlx.core.stop import REQUEUE
 
-NOT_YET = 128 + 10  # srun's code for a process that USR1 ended before it could handle the signal: nothing was lost
+# srun's codes after which there is more to do: all is saved; USR1 came before it could be handled; TERM came. Preemption
+# sends TERM to srun's processes and not to the script, scancel to both: a script that sees the code was not cancelled.
+GOES_ON = f"{REQUEUE}|{128 + 10}|{128 + 15}"
 STRAGGLERS = 600  # s that the other nodes have to end after the first: a collective may wait for the dead for hours
 
 SCRIPT = """\
@@ -21,14 +23,14 @@ SCRIPT = """\
 # One launcher a node. None is killed when another fails: each says why it ended, and the first cause is kept.
 srun --mpi=none --kill-on-bad-exit=0 --wait={stragglers} --cpus-per-task={cpus} {command}
 code=$?
-if [ $code = {requeue} ] || [ $code = {not_yet} ]; then # asked to leave ahead of the job's end, and all is saved
+case $code in {goes_on}) # it was asked to leave, by the end of its time or a preemption, and has saved
   if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {max_requeues} ]; then
     echo "rlx: job $SLURM_JOB_ID goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID" && sleep 60 # which ends this script
   else
     echo "rlx: job $SLURM_JOB_ID was requeued {max_requeues} times (slurm.max_requeues); rlx submit {folder} goes on"
-  fi
-fi
+  fi ;;
+esac
 exit $code
 """
 
@@ -70,8 +72,7 @@ def job_script(folder: Path, verb: Sequence[str], compute: Mapping[str, Any], se
         stragglers=STRAGGLERS,
         cpus=cpus_per_task(compute, settings),
         command=shlex.join([sys.executable, "-u", "-m", "rlx.cli", *verb]),
-        requeue=REQUEUE,
-        not_yet=NOT_YET,
+        goes_on=GOES_ON,
         max_requeues=settings.max_requeues,
     )
 

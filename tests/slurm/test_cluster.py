@@ -178,8 +178,21 @@ def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
     subprocess.run(command, check=True, timeout=120)
     told = ended(job)
     assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
-    assert "stopped by SIGTERM" in log_of(run) or "going on after step" in log_of(run)
+    assert "going on after step" in log_of(run)
     assert numbers(run) == numbers(local)
+
+
+def test_a_cancelled_job_saves_and_does_not_come_back(local, here, capsys):
+    run, job = submit(here, *TWO_NODES)
+    at_step(run, 2)
+    subprocess.run(["scancel", job], check=True, timeout=30)
+    told = ended(job, seconds=90)
+    assert (told["JobState"], told["Restarts"]) == ("CANCELLED", "0")
+    wait(lambda: status(run)["state"] != "running", "it does not say that it was stopped", seconds=30)
+    assert (status(run)["state"], status(run)["reason"]) == ("interrupted", "stopped by SIGTERM")
+    assert list((run / "checkpoints").glob("*/step.json"))
+    time.sleep(10)  # a requeued job would wait for 5
+    assert scontrol(job)["JobState"] == "CANCELLED"
 
 
 def test_a_sweep_is_built_by_one_job_and_run_by_four(lab, tmp_path, monkeypatch, capsys):

@@ -76,7 +76,7 @@ def test_directories_with_blanks_and_percent_signs_are_written_so_that_sbatch_an
 
 @pytest.mark.parametrize(
     ("code", "restarts", "requeued"),
-    [(0, 0, False), (1, 0, False), (85, 0, True), (138, 3, True), (143, 0, False), (85, 20, False)],
+    [(0, 0, False), (1, 0, False), (85, 0, True), (138, 3, True), (143, 0, True), (137, 0, False), (85, 20, False)],
 )
 def test_only_a_run_that_saved_ahead_of_its_end_is_requeued_and_the_code_is_kept(code, restarts, requeued, tmp_path):
     """The script itself, with an srun that ends with `code` and a scontrol that notes its arguments."""
