@@ -140,7 +140,9 @@ def _kind(name: str) -> str:
 
 def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Duration:
     """2 floating-point operations per parameter and token forward, 6 to learn from it. Tokens at their upper bound,
-    `flops` per second is what this machine does on matrix products. Good to a factor of about three."""
+    `flops` per second is what this machine does on matrix products, and so does every process. Good to a factor of about
+    three."""
+    flops *= config["compute"].get("num_processes") or 1
     world, optimizer = config["world"], config["optimizer"]
     new = config["sampler"].get("max_new_tokens") or 64
     tokens = new + (world.get("max_prompt_tokens") or new)
@@ -157,8 +159,15 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
     return Duration(
         {"policy": learn, "measure on held-out prompts": look},
-        "a rule of thumb, good to a factor of three; no such run was timed here",
+        f"a rule of thumb for {device()}s like this machine's, good to a factor of three; no such run was timed here",
     )
+
+
+def device() -> str:
+    """What would train on this machine."""
+    import torch
+
+    return "GPU" if torch.cuda.is_available() else "CPU"
 
 
 def machine_flops() -> float:
@@ -167,13 +176,13 @@ def machine_flops() -> float:
 
     import torch
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    a = torch.ones(512, 512, device=device)
+    where = "cuda" if device() == "GPU" else "cpu"
+    a = torch.ones(512, 512, device=where)
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < 0.1:
         a = (a @ a).clamp_(max=1.0)
         count += 1
-    if device == "cuda":
+    if where == "cuda":
         torch.cuda.synchronize()
     return count * 2 * 512**3 / (time.perf_counter() - start)
 
