@@ -57,7 +57,7 @@ MISTAKES = [
     ("train +hydra.launcher.foo=1", "no setting called 'hydra.launcher.foo'"),
     ("train hydra.output_subdir=x", "runs_dir=... and name=..."),
     ("train hydra.run.dir=x", "runs_dir=... and name=..."),
-    ("train hydra/launcher=joblib", "no hydra/launcher called 'joblib'"),
+    ("train -m hydra/launcher=submitit_slurm seed=0,1", "on a cluster, as jobs: rlx submit -m"),
     ("train a=b=c", "cannot read 'a=b=c': settings are written key=value"),
     ("train reward", "cannot read 'reward': settings are written key=value"),
     ("train reward=[", "cannot read 'reward=['"),

@@ -39,6 +39,8 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
     for word in parse(arguments).overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
+        if word.startswith("hydra/launcher=") and word != "hydra/launcher=basic":  # any other would start at once
+            raise UserError(f"{word}: rlx starts the cells of a sweep itself; on a cluster, as jobs: rlx submit -m ...")
     cells: list[Cell] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
