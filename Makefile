@@ -8,7 +8,7 @@ RUN ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench docs clean
+.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench gpu-check docs clean
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
@@ -82,6 +82,9 @@ doctor: setup ## is this machine ready?
 bench: setup ## PPO beside TRL 1.12's, installed for this only; minutes
 	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
 	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(ARGS)
+
+gpu-check: setup ## correctness and speed on this machine's GPU; ARGS="--device cpu --small" without one
+	scripts/gpu_check.sh $(ARGS)
 
 docs: setup ## the pages of docs/ as a site, in build/docs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
