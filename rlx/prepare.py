@@ -76,7 +76,7 @@ def run_sweep(sweep_dir: Path) -> int:
         launch("rlx.prepare", sweep_dir, compute, sweep_dir / "processes")
     else:
         work(sweep_dir)
-    return int(bool(load_sweep(sweep_dir).prepared["failed"]))
+    return int(bool(load_sweep(sweep_dir).prepared.get("failed")))
 
 
 def _undone(record: SweepRecord) -> dict[str, dict[str, Any]]:

@@ -142,7 +142,8 @@ def _show(rows: Sequence[Standing]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD)
+    console = Console(highlight=False)
+    table = Table(box=SIMPLE_HEAD if console.is_terminal else None)
     table.add_column("run", no_wrap=True)
     for column in ("state", "step", "job", "queue", "age"):
         table.add_column(column, no_wrap=column in ("state", "step", "job", "age"))
@@ -152,7 +153,6 @@ def _show(rows: Sequence[Standing]) -> None:
         age = "" if row.age is None else duration(row.age)
         state = f"[{colour}]{row.state}[/]"
         table.add_row(shown(row.path), state, row.step, row.job, escape(row.queue), age, escape(row.reason))
-    console = Console(highlight=False)
     console.width = max(console.width, 100)
     if not console.is_terminal:  # whoever reads this line by line
         console.width = max(console.width, 120 + max(len(shown(row.path)) + len(row.reason) for row in rows))
