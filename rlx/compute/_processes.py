@@ -9,6 +9,7 @@ import torch
 from torch import distributed
 
 from rlx.core.numbers import Positive, PositiveInt
+from rlx.model.checkpointing import checkpointing
 
 PATIENCE = timedelta(hours=12)  # of a process for another: one may build an artefact that the rest wait for
 
@@ -49,4 +50,4 @@ class Processes:
         """`distribution`, and the device."""
         cuda = torch.cuda.is_available()
         own: dict[str, object] = {"use_cpu": not cuda, "bf16": False, "dataloader_pin_memory": cuda}
-        return own | {"activation_checkpointing": self.gradient_checkpointing} | self.distribution()
+        return own | checkpointing(self.gradient_checkpointing) | self.distribution()

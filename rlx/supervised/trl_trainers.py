@@ -30,6 +30,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
+from rlx.model.checkpointing import checkpointing
 from rlx.model.whole import is_spread, plain_copy
 
 log = logging.getLogger(__name__)
@@ -77,8 +78,7 @@ class Training:
             "warmup_steps": self.warmup_share,  # a share of all updates if below 1
             "weight_decay": self.weight_decay,
             "max_grad_norm": self.max_grad_norm,
-            "gradient_checkpointing": None,  # TRL's default is True; transformers knows it by its new name
-            "activation_checkpointing": self.gradient_checkpointing,
+            **checkpointing(self.gradient_checkpointing),
             "seed": seed,
             "data_seed": seed,
             "bf16": cuda and dtype == torch.bfloat16,
