@@ -99,7 +99,7 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
         Actors(with_critic(reference, "none"), Reward(), Transformers(NEW_TOKENS, 1.0, PROMPTS), PROMPTS, None, None),
         EncodedPrompts([Prompt(str(i), "") for i in range(len(ids))], ids, 0, 0),
         Plan(rollouts + 1, PROMPTS, 1, rollouts + 2, 0),
-        lambda step, row, scored: ends.append(time.perf_counter()),
+        lambda step, row: ends.append(time.perf_counter()),
     )
     trainer.train()
     return [after - before for before, after in itertools.pairwise(ends)]

@@ -93,7 +93,7 @@ def trainer(
     actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), 64, tokenizer=None, preference_model=None)
     plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
 
-    def keep(step, row, scored):
+    def keep(step, row):
         rows.append((step, {k: v for k, v in row.items() if not k.startswith("time/")}))
 
     return OnPolicyTrainer(
@@ -132,12 +132,12 @@ def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, t
     start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
     whole, resumed = [], []
     trainer(tiny_llama, tmp_path / "whole", whole, steps=6).train()
-    path, step, beta = latest_checkpoint(tmp_path / "whole")
-    assert (step, beta) == (4, 0.01)
+    found = latest_checkpoint(tmp_path / "whole")
+    assert (found.step, found.beta, found.layout) == (4, 0.01, "whole")
     again = type(tiny_llama).__mro__[2](tiny_llama.config)
     again.load_state_dict(start)
     continued = trainer(again, tmp_path / "whole", resumed, steps=6)
-    continued.train(resume_from_checkpoint=str(path))
+    continued.train(resume_from_checkpoint=str(found.path))
     assert resumed == whole[4:]
     for name, x in tiny_llama.state_dict().items():
         assert torch.equal(x, again.state_dict()[name]), name
@@ -150,8 +150,8 @@ def test_a_checkpoint_without_its_mark_is_passed_over(tmp_path):
             (tmp_path / f"checkpoint-{updates}" / "step.json").write_text(
                 json.dumps({"step": updates // 4, "beta": 0.1})
             )
-    path, step, beta = latest_checkpoint(tmp_path)
-    assert (path.name, step, beta) == ("checkpoint-8", 2, 0.1)
+    found = latest_checkpoint(tmp_path)
+    assert (found.path.name, found.step, found.beta) == ("checkpoint-8", 2, 0.1)
     assert latest_checkpoint(tmp_path / "none") is None
 
 
@@ -182,21 +182,20 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     lora = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
     rows = []
     learner = trainer(
-        tiny_llama, tmp_path / "checkpoints", rows, steps=15, interval=5, critic=critic, lr=2e-2, lora=lora
+        tiny_llama, tmp_path / "checkpoints", rows, steps=30, interval=5, critic=critic, lr=2e-2, lora=lora
     )
     learner.train()
-    # The frozen output embedding of a random model keeps every logit below .64: a share above .12 is out of reach.
-    assert rows[-1][1]["objective/scores"] > rows[0][1]["objective/scores"] + 0.02
-    assert latest_checkpoint(tmp_path / "checkpoints")[1] == 10
-    kept = {k: v for k, v in learner.policy.state_dict().items() if k.endswith("q_proj.base_layer.weight")}
+    assert rows[-1][1]["objective/scores"] > rows[0][1]["objective/scores"] + 0.05
+    assert latest_checkpoint(tmp_path / "checkpoints").step == 25
+    kept = {k: v for k, v in learner.plain_policy().state_dict().items() if k.endswith("q_proj.base_layer.weight")}
     assert kept and all(
         torch.equal(v, start[k.removeprefix("base_model.model.").replace("base_layer.", "")])
         for k, v in kept.items()
         if "critic" not in k
     )
     ids = torch.tensor([[3, 4, 5]])
-    before = learner.policy.eval()(input_ids=ids).logits
-    export_policy(learner.policy, _NoTokenizer(), tmp_path / "model", "card")
+    before = learner.plain_policy().eval()(input_ids=ids).logits
+    export_policy(learner.plain_policy(), _NoTokenizer(), tmp_path / "model", "card")
     plain, info = LlamaForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     torch.testing.assert_close(plain(ids).logits, before, atol=1e-4, rtol=1e-4)
@@ -207,7 +206,7 @@ def test_dropout_of_the_adapters_does_not_move_the_log_probabilities_that_are_le
     lora = LoraConfig(r=8, lora_alpha=512, lora_dropout=0.5, target_modules="all-linear", task_type="CAUSAL_LM")
     rows = []
     learner = trainer(tiny_llama, tmp_path, rows, steps=1, interval=10, lr=0.0, lora=lora)
-    for name, x in learner.policy.named_parameters():
+    for name, x in learner.plain_policy().named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(x)
     learner.train()
