@@ -87,6 +87,8 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"))
+    if verb == "submit" and (sweep_dir := _sweep_dir(arguments)) is not None:
+        return importlib.import_module("rlx.submit").run_sweep_again(sweep_dir)
     if verb == "submit" and (path := _resolved(arguments)) is not None:
         return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
@@ -131,7 +133,7 @@ def _resolved(arguments: list[str]) -> Path | None:
 
 
 def _sweep_dir(arguments: list[str]) -> Path | None:
-    """The directory that `rlx prepare SWEEP` names (what a sweep starts before its cells), or None."""
+    """The directory that `rlx prepare SWEEP` (what a sweep starts before its cells) or `rlx submit SWEEP` names, or None."""
     from rlx.core.sweep_record import is_sweep
 
     return Path(arguments[0]).absolute() if len(arguments) == 1 and is_sweep(Path(arguments[0])) else None

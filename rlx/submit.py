@@ -20,7 +20,7 @@ from rlx.command.sweep_index import SweepDirectory
 from rlx.command.training import say_done
 from rlx.core.error import UserError
 from rlx.core.settings import SlurmSettings
-from rlx.core.sweep_record import INDEX, SWEEP
+from rlx.core.sweep_record import INDEX, SWEEP, load_sweep
 from rlx.slurm import job as job_files
 from rlx.slurm import queue
 from rlx.slurm.script import job_script, log_name
@@ -40,16 +40,39 @@ def run_again(config_path: Path) -> int:
     checked(load_config(config_path))
     if state_of(run_dir).state == "done":
         return say_done(run_dir)
-    if not (run_dir / job_files.SCRIPT).is_file():
-        raise UserError(
-            f"{shown(run_dir)} was never submitted: say the whole line, rlx submit reward=... , as for rlx train"
-        )
-    if (reason := at_work([run_dir]).get(run_dir)) is not None:
-        raise UserError(reason)
+    _demand_scripts([run_dir])
     job = queue.submit(run_dir / job_files.SCRIPT)
     job_files.note(run_dir, job)
     _say(job, run_dir)
     return 0
+
+
+def run_sweep_again(sweep_dir: Path) -> int:
+    """`rlx submit SWEEP`: the jobs of its cells that are not done, and the one before them."""
+    cells = load_sweep(sweep_dir).cells
+    todo = [cell.run.path for cell in cells if cell.run is not None and cell.state != "done"]
+    if not todo:
+        return _say_all_done(sweep_dir, len(cells))
+    before = [sweep_dir] if len(todo) > 1 and (sweep_dir / job_files.SCRIPT).is_file() else []
+    _demand_scripts([*before, *todo])
+    jobs: list[str] = []
+    with _all_or_nothing([*before, *todo], jobs):
+        for folder in (*before, *todo):
+            jobs.append(queue.submit(folder / job_files.SCRIPT, after=jobs[0] if before and jobs else None))
+            job_files.note(folder, jobs[-1])
+    _say_sweep(sweep_dir, len(cells), todo, jobs)
+    return 0
+
+
+def _demand_scripts(folders: Sequence[Path]) -> None:
+    """Raise UserError for one that was never submitted, or whose job waits or runs."""
+    queue.demand()
+    for folder in folders:
+        if not (folder / job_files.SCRIPT).is_file():
+            line = "say the whole line, rlx submit reward=..., as for rlx train"
+            raise UserError(f"{shown(folder)} was never submitted: {line}")
+    for reason in at_work(folders).values():
+        raise UserError(reason)
 
 
 def _one(cell: Cell, settings: SlurmSettings) -> int:
@@ -71,10 +94,7 @@ def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
     directory = SweepDirectory(rows_of(cells))
     todo = [row for row in directory.rows if not row.done]
     if not todo:
-        print(
-            f"{shown(directory.path)}: all {len(directory.rows)} cells are done; `rlx report {shown(directory.path)}`"
-        )
-        return 0
+        return _say_all_done(directory.path, len(directory.rows))
     queue.demand()
     examine([row.config for row in todo])
     jobs: list[str] = []
@@ -94,12 +114,7 @@ def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
                 row.state = State("submitted", f"job {jobs[-1]}")
             directory.write()
             directory.note_command(0.0, len(todo))
-    print(f"{shown(directory.path)}: {len(todo)} of {len(directory.rows)} cells submitted")
-    if prepare is not None:
-        print(f"job {prepare}: builds what they share; log: {shown(directory.path / log_name(prepare))}")
-    for row, job in zip(todo, jobs[-len(todo) :], strict=True):
-        print(f"job {job}: {shown(row.run_dir)}; log: {log_name(job)} in it")
-    print(f"`rlx status {shown(directory.path)}` tells how they stand; `scancel {' '.join(jobs)}` ends them.")
+    _say_sweep(directory.path, len(directory.rows), [row.run_dir for row in todo], jobs)
     return 0
 
 
@@ -117,6 +132,21 @@ def _say(job: str, run_dir: Path) -> None:
         f"its log: {shown(run_dir / log_name(job))}\n"
         f"`rlx status {shown(run_dir)}` tells how it stands; `scancel {job}` lets it save and ends it."
     )
+
+
+def _say_sweep(sweep_dir: Path, num_cells: int, run_dirs: Sequence[Path], jobs: Sequence[str]) -> None:
+    """`jobs`: those of `run_dirs`, after the one that prepares if there is one."""
+    print(f"{shown(sweep_dir)}: {len(run_dirs)} of {num_cells} cells submitted")
+    if len(jobs) > len(run_dirs):
+        print(f"job {jobs[0]}: builds what they share; log: {shown(sweep_dir / log_name(jobs[0]))}")
+    for run_dir, job in zip(run_dirs, jobs[-len(run_dirs) :], strict=True):
+        print(f"job {job}: {shown(run_dir)}; log: {log_name(job)} in it")
+    print(f"`rlx status {shown(sweep_dir)}` tells how they stand; `scancel {' '.join(jobs)}` ends them.")
+
+
+def _say_all_done(sweep_dir: Path, num_cells: int) -> int:
+    print(f"{shown(sweep_dir)}: all {num_cells} cells are done; `rlx report {shown(sweep_dir)}` compares them")
+    return 0
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ def empty(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("RLX_RUNS", str(folder / "runs"))
     monkeypatch.setenv("RLX_CACHE", str(folder / "cache"))
-    monkeypatch.setenv(
-        "PATH", os.pathsep.join(p for p in os.environ["PATH"].split(":") if not (Path(p) / "sbatch").exists())
-    )
+    tools = tmp_path / "tools"  # of the scripts in commands.py; Slurm's own may lie beside them
+    tools.mkdir()
+    for name in ("bash", "cat", "dirname", "env", "grep", "ls", "sed", "tr"):
+        (tools / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(tools))
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         monkeypatch.delenv(name)
     return folder
@@ -160,11 +163,33 @@ def test_cells_that_are_done_are_not_submitted_again_and_one_alone_needs_no_prep
         (run_dir / "status.json").write_text(json.dumps({"state": "done"}))
     assert main(line) == 0
     assert "1 of 3 cells submitted" in capsys.readouterr().out
+    (sweep,) = (empty / "runs").glob("sweep-*")
+    assert main(["submit", str(sweep)]) == 2 and "is what job 105 (PENDING) is for" in capsys.readouterr().err
     assert (slurm / "calls").read_text().splitlines()[-1] == f"--parsable {run_dirs(empty)[2]}/job.sbatch"
     (run_dirs(empty)[2] / "status.json").write_text(json.dumps({"state": "done"}))
     (slurm / "queue").write_text("")
     assert main(line) == 0
     assert "all 3 cells are done" in capsys.readouterr().out and (slurm / "count").read_text() == "105\n"
+
+
+def test_a_sweep_is_submitted_again_by_its_name_without_its_line(empty, slurm, capsys):
+    assert main(["submit", "-m", "seed=0,1,2"]) == 0
+    (sweep,) = (empty / "runs").glob("sweep-*")
+    (run_dirs(empty)[0] / "status.json").write_text(json.dumps({"state": "done"}))
+    (slurm / "queue").write_text("")
+    assert main(["submit", str(sweep)]) == 0
+    assert "2 of 3 cells submitted" in capsys.readouterr().out
+    assert (slurm / "calls").read_text().splitlines()[4:] == [
+        f"--parsable {sweep}/job.sbatch",
+        f"--parsable --dependency=afterany:105 {run_dirs(empty)[1]}/job.sbatch",
+        f"--parsable --dependency=afterany:105 {run_dirs(empty)[2]}/job.sbatch",
+    ]
+    (slurm / "queue").write_text("")
+    (slurm / "refuse_job").write_text("109")
+    kept = submitted(sweep), submitted(run_dirs(empty)[1])
+    assert main(["submit", str(sweep)]) == 2
+    assert (slurm / "cancelled").read_text() == "108\n"
+    assert (submitted(sweep), submitted(run_dirs(empty)[1])) == kept
 
 
 def test_a_sweep_that_is_refused_half_way_is_taken_back_whole(empty, slurm, capsys):
