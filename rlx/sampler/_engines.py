@@ -13,6 +13,7 @@ from torch import distributed
 from transformers import PreTrainedModel
 
 from rlx.core import processes
+from rlx.core.error import UserError
 from rlx.model.weights import plain_weights
 
 # Of vLLM's own; a setting that is there already stays.
@@ -136,7 +137,10 @@ class Server:
         """Draw as `policy` from now on."""
         if not self._metadata:
             if processes.first():
-                self.client.init_communicator(device=self._device)
+                try:
+                    self.client.init_communicator(device=self._device)
+                except (NotImplementedError, RuntimeError) as ex:  # which say what the server lacks
+                    raise UserError(f"sampler.mode=server: {ex}") from ex
             self._metadata = [(name, _name_of(x.dtype), list(x.shape)) for name, x in plain_weights(policy)]
         processes.wait()  # for those that still draw with the weights of before
         if processes.first():

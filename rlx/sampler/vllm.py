@@ -1,5 +1,5 @@
-"""Completions by vLLM, which draws many times faster than `generate` on a GPU, from the policy's weights as they are at
-every draw. Each row has a seed of its own.
+"""Completions by vLLM, an engine made for drawing, from the policy's weights as they are at every draw. Each row has a seed
+of its own.
 
 vLLM's kernels, precision and order of summation are not those that the policy learns with, so its draws are not quite the
 policy's: it says what it thought of each token, and the engine weights them (rlx/engine/importance.py). For the same
@@ -30,8 +30,8 @@ class VLLM:
     """The engine starts at the first draw, from the files that the policy was loaded from, and is given the policy's
     weights before every draw: without its critic, and with its adapters added in.
 
-    What has run: colocated on a CPU, one process. What has not: a GPU, several processes, tensor_parallel_size above 1,
-    sleep, and the server's weights, which go by NCCL (docs/scale.md).
+    What has run: colocated on a CPU, in one process, and drawing from a server. What has not: a GPU, several processes,
+    tensor_parallel_size above 1, sleep, and sending a server its weights, which takes NCCL (docs/scale.md).
     """
 
     mode: Literal["colocate", "server"]

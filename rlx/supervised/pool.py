@@ -40,7 +40,7 @@ class Pool:
     each prompt is what every run's start policy writes at its held-out measurements.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2  # 2: prompts of like length are drawn together
 
     policy: SFTPolicy
     sampler: Sampler
