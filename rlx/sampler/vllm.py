@@ -52,7 +52,7 @@ class VLLM:
         """Raises UserError where vLLM is not installed, or where no server answers."""
         if importlib.util.find_spec("vllm") is None:
             raise UserError(
-                "sampler=vllm: vLLM is not installed here; `pip install vllm` in an environment of its own "
+                "sampler=vllm: vLLM is not installed here; `pip install -e '.[vllm]'` in an environment of its own "
                 "(docs/scale.md, Rollouts with vLLM), or use sampler=transformers"
             )
         if self.mode == "server":

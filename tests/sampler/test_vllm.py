@@ -52,7 +52,7 @@ def test_every_row_has_its_own_seed_and_the_whole_softmax():
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")
 def test_without_vllm_one_line_says_how_to_get_it_before_anything_is_built():
-    with pytest.raises(UserError, match=r"pip install vllm.*sampler=transformers") as error:
+    with pytest.raises(UserError, match=r"pip install -e .*vllm.*sampler=transformers") as error:
         sampler().check()
     assert "\n" not in str(error.value)
 
