@@ -65,7 +65,7 @@ def _standing(run_dir: Path, job: Job | None, alive: set[str] | None) -> Standin
     if state != "done" and job is not None and job.state in WAITS:
         state, reason = "pending", reason or job.reason
     elif state != "done" and state != "running" and job is not None:
-        state, reason = "running", "starting"
+        state, reason = "running", "starting or ending"
     elif state == "new" and last is not None and alive is not None:
         state, reason = "failed", f"job {last.id} ended before it began; see {log_name(last.id)} in it"
     elif state == "new":

@@ -13,7 +13,7 @@ from rlx.core.stop import REQUEUE
 # srun's codes after which there is more to do: all is saved; USR1 came before it could be handled; TERM came. Preemption
 # sends TERM to srun's processes and not to the script, scancel to both: a script that sees the code was not cancelled.
 GOES_ON = f"{REQUEUE}|{128 + 10}|{128 + 15}"
-STRAGGLERS = 600  # s that the other nodes have to end after the first: a collective may wait for the dead for hours
+STRAGGLERS = 1800  # s that the other nodes have to end after the first: a collective may wait for the dead for hours
 
 SCRIPT = """\
 #!/bin/bash

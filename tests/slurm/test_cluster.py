@@ -121,18 +121,19 @@ def test_a_two_node_job_ends_with_the_numbers_of_a_local_run(local, here, capsys
     assert main(["submit", *TWO_NODES]) == 0 and "is done" in capsys.readouterr().out
 
 
-def test_a_killed_process_ends_the_job_with_a_code_and_the_reason_in_one_place(local, here, capsys):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_the_job_with_a_code_and_the_reason_in_one_place(rank, local, here, capsys):
     run, job = submit(here, *TWO_NODES)
     at_step(run, 2)
     assert main(["submit", *TWO_NODES]) == 2
     assert f"job {job} (RUNNING) is for" in capsys.readouterr().err
-    (victim,) = [pid for pid in workers(run) if b"RANK=1" in environ(pid)]
+    (victim,) = [pid for pid in workers(run) if f"RANK={rank}".encode() in environ(pid)]
     os.kill(victim, signal.SIGKILL)
     told = ended(job, seconds=90)
     assert (told["JobState"], told["ExitCode"]) == ("FAILED", "1:0")
     reason = status(run)["reason"]
     assert status(run)["state"] == "failed" and re.match(
-        r"process 1 on \S+ failed: killed by SIGKILL; its output: ", reason
+        rf"process {rank} on \S+ failed: killed by SIGKILL; its output: ", reason
     )
     assert log_of(run).splitlines().count(f"rlx: {reason}") == 2  # one a node, and no other reason
     assert not workers(run)
