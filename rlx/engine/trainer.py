@@ -5,7 +5,6 @@ resuming, schedules, clipping and the distributed back ends are the Trainer's ow
 their share of a step's prompts; then all have the whole rollout, select alike, and learn from their shares of minibatches.
 """
 
-import copy
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,8 @@ from rlx.engine.importance import measured
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.model.actor_critic import without_dropout
-from rlx.model.whole import is_spread, plain_copy
+from rlx.model.bare import standing_in
+from rlx.model.whole import blank_of, is_spread, plain_copy
 
 STEP_FILE = "step.json"  # written last into a checkpoint, so its presence means whole
 
@@ -69,9 +69,7 @@ class OnPolicyTrainer(Trainer):
         after_step: AfterStep,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._blank: Any = (
-            copy.deepcopy(policy) if processes.size() > 1 else None
-        )  # a back end may take the model apart
+        self._blank: Any = blank_of(policy) if processes.size() > 1 else None  # a back end may take the model apart
         super().__init__(model=without_dropout(policy), args=args)
         self.remove_callback(PrinterCallback)
         self.algorithm, self.regularizer, self.actors = algorithm, regularizer, actors
@@ -94,12 +92,12 @@ class OnPolicyTrainer(Trainer):
         policy: Any = self.accelerator.unwrap_model(self.model)
         wrapped: Any = self.model_wrapped
         if not is_spread(policy):
-            whole = nullcontext(policy)
+            whole: Any = nullcontext(policy)
         elif hasattr(next(policy.parameters()), "ds_id"):
             whole = unwrap_model_for_generation(wrapped, self.accelerator)
         else:  # FSDP's modules gather and let go as they please: a copy, for as long as it is needed
             whole = nullcontext(plain_copy(policy, self._blank).to(self.args.device))
-        with whole as gathered, self.accelerator.autocast():
+        with whole as gathered, standing_in(policy, gathered), self.accelerator.autocast():
             yield gathered
 
     def plain_policy(self) -> PreTrainedModel:

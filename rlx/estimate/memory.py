@@ -122,7 +122,7 @@ def policy(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list
 def _gathered(trained: int, frozen: int, width: int, size: ModelSize, sharing: Sharing) -> list[Held]:
     whole = trained * width + frozen * size.bytes_per_parameter
     if not sharing.deepspeed:
-        return []  # FSDP gathers a decoder layer at a time, while drawing too
+        return [Held("a whole copy of the policy", whole, "drawing", how="FSDP, to draw with and to be scored")]
     at_once = min(trained + frozen, GATHERED_AT_ONCE) * size.bytes_per_parameter
     return [
         Held("policy gathered whole", whole, "drawing", how="ZeRO-3, while it draws and is scored"),

@@ -1,11 +1,15 @@
 """A policy as it was before it had adapters: the start and its reference in one, without a second copy of the weights."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 from transformers import PreTrainedModel
+
+STAND_IN = "_rlx_stands_in"
 
 
 def without_adapters(policy: PeftModel) -> PreTrainedModel:
@@ -19,9 +23,28 @@ def is_bare(policy: object) -> bool:
     return isinstance(policy, _Bare)
 
 
+@contextmanager
+def standing_in(policy: Any, copy: Any) -> Iterator[None]:
+    """While a whole `copy` stands in for a policy that is spread over processes, `policy` without adapters is `copy` without:
+    what is spread must be asked by all processes equally often, and they do not draw equally long."""
+    if copy is policy:
+        yield
+        return
+    vars(policy)[STAND_IN] = [copy]  # in a list: not a part of the policy
+    try:
+        yield
+    finally:
+        del vars(policy)[STAND_IN]
+
+
 class _Bare:
     def __init__(self, policy: PeftModel) -> None:
-        self._policy: Any = policy
+        self._own: Any = policy
+
+    @property
+    def _policy(self) -> Any:
+        (policy,) = vars(self._own).get(STAND_IN, [self._own])
+        return policy
 
     def __call__(self, **inputs: Any) -> Any:
         with self._policy.disable_adapter():

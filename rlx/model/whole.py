@@ -5,7 +5,8 @@ import copy
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-from torch.nn import Module
+from torch.nn import Module, Parameter
+from transformers import PreTrainedModel
 
 
 def is_spread(model: Module) -> bool:
@@ -19,13 +20,29 @@ def whole_state(model: Module) -> dict[str, Tensor]:
     return {name: _whole(x).detach().cpu().clone() for name, x in model.state_dict(keep_vars=True).items()}
 
 
+def blank_of(model: Module) -> Module:
+    """A copy of `model` without memory for its parameters, made before a back end takes it apart: for `plain_copy` to fill."""
+    memo: dict[int, object] = {
+        id(p): Parameter(torch.empty_like(p, device="meta"), p.requires_grad) for p in model.parameters()
+    }
+    return copy.deepcopy(model, memo)
+
+
 def plain_copy(model: Module, blank: Module) -> Module:
-    """A copy of `model` that knows of no back end: of itself, or of `blank` (the model before it was spread) with its
-    weights."""
+    """A copy of `model` that knows of no back end: of itself, or of `blank` (`blank_of` it before it was spread) with its
+    weights, in the blank's types and ties."""
     if not is_spread(model):
         return copy.deepcopy(model)
+    return filled(blank, whole_state(model))
+
+
+def filled(blank: Module, state: dict[str, Tensor]) -> Module:
+    """A copy of `blank` with the tensors of `state` as its own."""
     plain = copy.deepcopy(blank)
-    plain.load_state_dict(whole_state(model))
+    plain.load_state_dict({name: state[name].to(x.dtype) for name, x in blank.state_dict().items()}, assign=True)
+    for module in plain.modules():
+        if isinstance(module, PreTrainedModel):
+            module.tie_weights()
     return plain
 
 

@@ -31,7 +31,7 @@ from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
 from rlx.model.checkpointing import checkpointing
-from rlx.model.whole import is_spread, plain_copy
+from rlx.model.whole import blank_of, is_spread, plain_copy
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -172,8 +172,7 @@ class _Trained:
             model.float()
         self._blank: Any = None
         if processes.size() > 1:  # a back end may take the model apart
-            blank = copy.deepcopy(model)
-            self._blank = blank if lora is None else get_peft_model(blank, copy.deepcopy(lora))
+            self._blank = blank_of(model if lora is None else get_peft_model(copy.deepcopy(model), copy.deepcopy(lora)))
 
     def finished(self, model: Any) -> PreTrainedModel:
         """Weights together again, adapters merged, masters rounded to the model's dtype, no gradients."""

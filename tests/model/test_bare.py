@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel
 from rlx.engine.forward import compared_with, said_by
 from rlx.model import output_head
 from rlx.model.actor_critic import with_adapters, with_critic
-from rlx.model.bare import without_adapters
+from rlx.model.bare import standing_in, without_adapters
 from rlx.sampler.transformers import Transformers
 
 IDS = torch.tensor([[0, 0, 5, 6, 7, 1, 0], [2, 3, 4, 8, 9, 10, 1]])
@@ -88,3 +88,17 @@ def test_adapters_start_from_their_own_seed_whatever_was_drawn_before(tiny_llama
     first = [with_adapters(with_critic(copy.deepcopy(tiny_llama), "none"), lora, seed) for seed in (1, 1, 2)]
     weights = [next(x for name, x in policy.named_parameters() if "lora_A" in name) for policy in first]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_while_a_copy_stands_in_for_the_policy_it_is_the_copy_that_is_asked(tiny_llama):
+    policy = learnt(tiny_llama)
+    bare, other = without_adapters(policy), copy.deepcopy(policy)
+    before = said_by(bare, *ROWS, 1.0, 64).logps_BT
+    with torch.no_grad():
+        other.get_output_embeddings().weight.mul_(2)
+    with standing_in(policy, other):
+        assert not torch.allclose(said_by(bare, *ROWS, 1.0, 64).logps_BT, before, atol=1e-3)
+    same(said_by(bare, *ROWS, 1.0, 64).logps_BT, before)
+    assert len(list(policy.modules())) == len(list(other.modules()))
+    with standing_in(policy, policy):
+        same(said_by(bare, *ROWS, 1.0, 64).logps_BT, before)
