@@ -112,7 +112,8 @@ def _place(num_nodes: int) -> tuple[int, str, str]:
             return 0, "rlx", f"127.0.0.1:{s.getsockname()[1]}"
     if "SLURM_JOB_ID" in os.environ and "SLURM_NODEID" in os.environ:
         job = os.environ["SLURM_JOB_ID"]
-        return int(os.environ["SLURM_NODEID"]), job, f"{_first_slurm_node()}:{20000 + int(job) % 20000}"
+        port = 20000 + int(job) % 12000  # one that no client of another connection is given
+        return int(os.environ["SLURM_NODEID"]), job, f"{_first_slurm_node()}:{port}"
     if "RLX_NODE" in os.environ and "RLX_FIRST_NODE" in os.environ:
         return int(os.environ["RLX_NODE"]), "rlx", os.environ["RLX_FIRST_NODE"]
     raise UserError(
