@@ -30,8 +30,8 @@ class VLLM:
     """The engine starts at the first draw, from the files that the policy was loaded from, and is given the policy's
     weights before every draw: without its critic, and with its adapters added in.
 
-    What has run: colocated on CPUs, in one process and in two of compute=ddp, and drawing from a server. What has not: a GPU,
-    tensor_parallel_size above 1, sleep, and sending a server its weights, which takes NCCL (docs/scale.md).
+    What has run: colocated on CPUs, in one process and in two, with an engine each or one together, and drawing from a server.
+    What has not: a GPU, sleep, and sending a server its weights, which takes NCCL (docs/scale.md).
     """
 
     mode: Literal["colocate", "server"]
