@@ -47,6 +47,7 @@ def run(config_path: Path) -> int:
     if compute.num_processes == 1:
         work(config_path)
         return 0
+    RunDirectory(config_path.parent).check_free()
     try:
         launch("rlx.train", config_path, compute, config_path.parent / "processes")
     except (UserError, WorkerError) as error:

@@ -31,14 +31,7 @@ class RunDirectory:
         if not self.writes:
             yield
             return
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            pid = self.read("status.json").get("pid")
-            raise UserError(
-                f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
-            ) from None
+        lock = self._lock()
         started = self.read("status.json").get("started") or _now()
         # Who reads this may be on another machine, where the process's number says nothing.
         where = {"pid": os.getpid(), "host": socket.gethostname(), "job": os.environ.get("SLURM_JOB_ID")}
@@ -57,6 +50,21 @@ class RunDirectory:
             raise
         finally:
             lock.release()
+
+    def check_free(self) -> None:
+        """Raises UserError if another process holds the run."""
+        self._lock(timeout=2).release()  # s; the launcher of another node may be looking as well
+
+    def _lock(self, timeout: float = 0) -> FileLock:
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            pid = self.read("status.json").get("pid")
+            raise UserError(
+                f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
+            ) from None
+        return lock
 
     def fail(self, reason: str) -> None:
         """Say that the run failed, in place of whoever should have."""

@@ -72,6 +72,10 @@ def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> No
 def test_a_killed_process_ends_the_run_with_its_number_and_where_its_output_lies(started, tmp_path):
     process = started("compute=ddp", *TWO, "num_steps=1000", "evaluation.interval=1000")
     wait_for(tmp_path, "metrics.jsonl", process)
+    twice = [sys.executable, "-m", "rlx.cli", "train", str(run_dir(tmp_path))]
+    second = subprocess.run(twice, capture_output=True, text=True, timeout=120)
+    assert second.returncode == 2 and "is at work on this run" in second.stderr.splitlines()[-1]
+    assert json.loads((run_dir(tmp_path) / "status.json").read_text())["state"] == "running"
     os.kill(pids_of_workers(process.pid)[1], signal.SIGKILL)
     said = process.communicate(timeout=120)[0]
     assert process.returncode == 1
