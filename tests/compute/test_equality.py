@@ -20,6 +20,7 @@ from rlx.command.runs import check_run_dir, open_run_dir
 from rlx.compute.launcher import launch
 from rlx.core.build import build
 
+pytestmark = pytest.mark.timeout(1200)  # s; several processes on few cores
 MINIATURE = shlex.split(
     "world.num_demonstrations=128 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 "
     "reward_model.num_epochs=1 reward_model.num_reference_completions=32 'reward_model.dropouts=[0.0]' num_prompts=8 "

@@ -19,6 +19,7 @@ from rlx.command.runs import check_run_dir, open_run_dir
 from rlx.compute.launcher import launch
 from rlx.core.build import build
 
+pytestmark = pytest.mark.timeout(1200)  # s; several processes on few cores
 BASE = Path(rlx.model.__path__[0]) / "lab_base"
 MINIATURE = shlex.split(
     f"model=pretrained model.path={BASE} model.sft_learning_rate=1e-3 model.reward_learning_rate=1e-3 "

@@ -14,6 +14,7 @@ from several_runs import pids_of_workers
 
 from rlx.core.stop import REQUEUE
 
+pytestmark = pytest.mark.timeout(1200)  # s; several processes on few cores
 MINIATURE = shlex.split(
     "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 "
     "reward_model.num_epochs=1 reward_model.num_reference_completions=32 'reward_model.dropouts=[0.0]' num_prompts=8 "
