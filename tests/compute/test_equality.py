@@ -1,4 +1,5 @@
-"""The same losses and measurements in one process and in two, whatever is spread over them: DDP, ZeRO-1, 2 and 3 on gloo.
+"""The same losses and measurements in one process and in two, whatever is spread over them: DDP, ZeRO-1, 2 and 3, and FSDP
+(which transformers has to be made to use on CPUs), on gloo.
 
 Every stage is compared by itself, from artefacts of the one process: a rounding difference of one stage may turn a single
 token of the next, and from there on two runs are two draws. Dropout is off, because each process draws its own."""
@@ -66,7 +67,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compute", ["ddp", "zero1", "zero2", "zero3"])
+@pytest.mark.parametrize("compute", ["ddp", "zero1", "zero2", "zero3", "fsdp"])
 def test_two_processes_give_the_numbers_of_one(alone, compute, tmp_path, monkeypatch):
     cache, runs = alone
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parents[1]}:{Path(__file__).parents[2]}")
@@ -84,7 +85,8 @@ def test_two_processes_give_the_numbers_of_one(alone, compute, tmp_path, monkeyp
     listing = tmp_path / "listing"
     listing.write_text("\n".join(map(str, paths.values())))
     (cell,) = compose([*MINIATURE, *spread])
-    launch("several_runs", listing, build(checked(cell.config)["compute"]), tmp_path / "processes")
+    runs_of = "forced_fsdp_runs" if compute == "fsdp" else "several_runs"
+    launch(runs_of, listing, build(checked(cell.config)["compute"]), tmp_path / "processes")
 
     for kind in ("SFTPolicy", "RewardMember"):
         made = sorted(own.glob(f"{kind}-*/model.safetensors"))
