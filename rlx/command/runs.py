@@ -128,7 +128,10 @@ def load_config(path: Path) -> dict[str, Any]:
 
 
 def note_failure(run_dir: Path, reason: str) -> None:
-    """Make sure that status.json tells of a failure, if whoever failed has not already."""
+    """Make sure that status.json tells of a failure, if whoever failed has not already. A run that another process is at
+    has not failed because this one did."""
+    if (state := state_of(run_dir)).state == "running" and state.pid != os.getpid():
+        return
     try:
         status = json.loads((run_dir / "status.json").read_text())
     except (OSError, ValueError):
