@@ -1,7 +1,7 @@
 """DeepSpeed's ZeRO (arXiv 1910.02054) as transformers.TrainingArguments take it."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -11,6 +11,8 @@ from rlx.compute._processes import Processes
 @dataclass(frozen=True)
 class Zero(Processes):
     """A stage of ZeRO. There is no optimizer block on purpose: torch's AdamW is used, and nothing has to be compiled."""
+
+    offload: Literal["none", "optimizer", "all"]  # "all": weights too, where they are spread
 
     stage: ClassVar[int]
     in_parts: ClassVar[bool] = True
@@ -25,7 +27,8 @@ class Zero(Processes):
 
     def zero(self) -> dict[str, object]:
         """The choice's own part of `zero_optimization`."""
-        return {}
+        offloaded = {"none": [], "optimizer": ["optimizer"], "all": ["optimizer", "param"]}[self.offload]
+        return {f"offload_{what}": {"device": "cpu"} for what in offloaded}
 
     def distribution(self) -> dict[str, object]:
         config: dict[str, Any] = {

@@ -26,11 +26,6 @@ STOPS = {Stopped(number).code: number for number in (signal.SIGTERM, signal.SIGI
 STOPS |= {-number: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 
 
-def is_worker() -> bool:
-    """Whether this process was started by a launcher, ours or another that sets what torchrun sets."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     """Run `module`.work(config) in compute.num_processes processes and wait for them; on more than one node, in this
     node's share of them. What they print lies in logs/<node>; the first process's is shown as well.

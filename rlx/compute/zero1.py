@@ -13,6 +13,3 @@ class Zero1(Zero):
     offload: Literal["none", "optimizer"]
 
     stage: ClassVar[int] = 1
-
-    def zero(self) -> dict[str, object]:
-        return {"offload_optimizer": {"device": "cpu"}} if self.offload == "optimizer" else {}

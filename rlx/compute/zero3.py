@@ -1,7 +1,7 @@
 """DeepSpeed ZeRO-3: AdamW's moments, the gradients and the weights are spread over the processes."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rlx.compute._zero import Zero
 from rlx.core.numbers import NonNegativeInt
@@ -11,15 +11,12 @@ from rlx.core.numbers import NonNegativeInt
 class Zero3(Zero):
     """The policy's weights are gathered whole while it draws and is scored, layer by layer while it learns."""
 
-    offload: Literal["none", "optimizer", "all"]
     persistence_threshold: NonNegativeInt  # parameters of a tensor up to which it is kept whole
 
     stage: ClassVar[int] = 3
 
     def zero(self) -> dict[str, object]:
-        offloaded = {"none": [], "optimizer": ["optimizer"], "all": ["optimizer", "param"]}[self.offload]
-        own: dict[str, object] = {f"offload_{what}": {"device": "cpu"} for what in offloaded}
-        return own | {
+        return super().zero() | {
             "stage3_param_persistence_threshold": self.persistence_threshold,
             "stage3_gather_16bit_weights_on_model_save": True,
         }

@@ -183,7 +183,8 @@ class OnPolicyTrainer(Trainer):
     def finish_step(self) -> None:
         """Complete the step's row of metrics and hand it on."""
         own = {name: float(value) / self.updates_per_step for name, value in self._sums.items()}
-        sums = {name: sum(part[name] for part in parts) for parts in [processes.gathered(own)] for name in own}
+        parts = processes.gathered(own)
+        sums = {name: sum(part[name] for part in parts) for name in own}
         assert self.lr_scheduler is not None
         self.row |= sums | {
             "lr": float(self.lr_scheduler.get_last_lr()[0]),  # pyright: ignore[reportAttributeAccessIssue]

@@ -4,13 +4,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.scorer import Scorer
 from rlx.core.world import Judge, PreferenceModel, Split
@@ -24,13 +24,7 @@ from rlx.reward._ensemble import Ensemble
 from rlx.reward.single import Single
 from rlx.supervised.reference_set import read_reference_set
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class HasDevice(Protocol):
-    def to(self, device: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -54,11 +48,11 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
         start = without_adapters(policy)
         log.info("the policy without its adapters is its own start: no second copy of the weights is loaded for it")
     else:
-        start = _on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False).eval(), "none"))
+        start = on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False).eval(), "none"))
     if getattr(cell.reference, "is_start", False):
         reference = start
     else:
-        reference = _on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
+        reference = on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
     tokenizer = cell.model.tokenizer()
     actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
@@ -86,7 +80,7 @@ class Visitor:
     path: Path
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        scorer = _on_device(Single().combine([self.path]))
+        scorer = on_device(Single().combine([self.path]))
         return scorer.member_scores(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
@@ -103,12 +97,6 @@ def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPromp
     return encoded
 
 
-def _on_device(model: T) -> T:
-    if torch.cuda.is_available() and isinstance(model, HasDevice):
-        model.to("cuda")
-    return model
-
-
 def _preference_model(cell: Cell) -> PreferenceModel | None:
     model = cell.world.preference_model()
     if model is None and cell.optimizer.wants_preferences:
@@ -119,5 +107,5 @@ def _preference_model(cell: Cell) -> PreferenceModel | None:
 def _scorer(cell: Cell, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
     """The proxy that the reward choice makes of its members; without members it is the judge itself."""
     if members:
-        return _on_device(cell.reward.combine(members))
+        return on_device(cell.reward.combine(members))
     return cell.reward.of(judge, cell.model.tokenizer(), *read_reference_set(reference_set))

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from rlx.model.actor_critic import CRITIC_PREFIXES
 from rlx.model.bare import is_bare
+from rlx.model.whole import whole
 
 
 @torch.no_grad()
@@ -26,13 +26,9 @@ def plain_weights(policy: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         if name.startswith(CRITIC_PREFIXES) or ".lora_" in name:
             continue
         layer, _, own = name.rpartition(".base_layer.")
-        whole = _whole(weight.detach())
+        full = whole(weight.detach())
         if adapted and layer and own == "weight":
             adapters = model.get_submodule(layer)
             for adapter in adapters.active_adapters:
-                whole = whole + _whole(adapters.get_delta_weight(adapter)).to(whole.dtype)
-        yield name.replace(".base_layer.", "."), whole
-
-
-def _whole(x: Tensor) -> Tensor:
-    return x.full_tensor() if isinstance(x, DTensor) else x
+                full = full + whole(adapters.get_delta_weight(adapter)).to(full.dtype)
+        yield name.replace(".base_layer.", "."), full

@@ -17,7 +17,7 @@ def is_spread(model: Module) -> bool:
 @torch.no_grad()
 def whole_state(model: Module) -> dict[str, Tensor]:
     """`model.state_dict()` with every tensor whole, copied to the CPU of every process."""
-    return {name: _whole(x).detach().cpu().clone() for name, x in model.state_dict(keep_vars=True).items()}
+    return {name: whole(x).detach().cpu().clone() for name, x in model.state_dict(keep_vars=True).items()}
 
 
 def blank_of(model: Module) -> Module:
@@ -46,7 +46,8 @@ def filled(blank: Module, state: dict[str, Tensor]) -> Module:
     return plain
 
 
-def _whole(x: Tensor) -> Tensor:
+def whole(x: Tensor) -> Tensor:
+    """`x` with what the other processes hold of it."""
     if isinstance(x, DTensor):
         return x.full_tensor()
     if hasattr(x, "ds_id"):

@@ -5,11 +5,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.seed import seed_of
 from rlx.core.store import Store
@@ -78,8 +79,7 @@ class RewardModelJudge:
     score_std, else in its own unit."""
 
     def __init__(self, name: str | Path, key: str) -> None:
-        model: Any = load_reward_model(name, key=key)
-        self.model: PreTrainedModel = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = on_device(load_reward_model(name, key=key))
         directory = local_directory(str(name), None, key)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)

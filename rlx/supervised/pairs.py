@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import torch
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.progress import stage
 from rlx.core.seed import seed_of
@@ -103,9 +104,7 @@ class _Drawer:
     def __init__(self, recipe: CleanPairs, path: Path, judge: Judge, seed: int, counts: Counter[str]) -> None:
         self.recipe, self.judge, self.seed, self.counts = recipe, judge, seed, counts
         self.tokenizer = recipe.model.tokenizer()
-        self.policy = recipe.model.policy(path).eval()
-        if torch.cuda.is_available():
-            self.policy.cuda()  # pyright: ignore[reportCallIssue]
+        self.policy = on_device(recipe.model.policy(path).eval())
         self.sampler = Transformers(recipe.world.max_completion_tokens, recipe.temperature, recipe.sampling_batch_size)
 
     def pairs(self, split: Split, wanted: int, bar) -> list[Preference]:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlx.core import processes
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.progress import stage
 from rlx.core.sampler import Sampler
@@ -52,7 +53,7 @@ class Pool:
     def build(self, directory: Path, store: Store, seed: int) -> None:
         model = self.policy.model
         tokenizer = model.tokenizer()
-        policy = _on_device(model.policy(store.fetch(self.policy, seed)).eval())
+        policy = on_device(model.policy(store.fetch(self.policy, seed)).eval())
         prompts = self.encoded(seed)
         ids, lengths, ended = [], [], []
         each = max(1, COMPLETIONS_AT_A_TIME // self.num_samples)
@@ -106,9 +107,7 @@ class PoolScores:
     members: tuple[RewardMember, ...]
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
-        scorer = self.reward.combine([store.fetch(member, seed) for member in self.members])
-        if torch.cuda.is_available() and hasattr(scorer, "to"):
-            scorer.to("cuda")
+        scorer = on_device(self.reward.combine([store.fetch(member, seed) for member in self.members]))
         drawn = read_pool(store.fetch(self.pool, seed))
         name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
         parts, order = [], []
@@ -137,7 +136,7 @@ class PoolLogps:
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         paths = [store.fetch(policy, seed) for policy in self.policies]
-        model = _on_device(with_critic(self.reference.combine(paths, self.pool.policy.model), "none"))
+        model = on_device(with_critic(self.reference.combine(paths, self.pool.policy.model), "none"))
         drawn = read_pool(store.fetch(self.pool, seed))
         logps_B = torch.zeros(len(drawn.lengths_B), dtype=torch.float64)
         with stage("log-probabilities of the pool", len(logps_B)) as bar:
@@ -238,7 +237,3 @@ def batches(
 def _own(batches: Sequence[T]) -> Sequence[T]:
     """Those that this process works on; the long ones, which come last, are dealt out to all."""
     return batches[processes.rank() :: processes.size()]
-
-
-def _on_device(model: Any) -> Any:
-    return model.cuda() if torch.cuda.is_available() else model

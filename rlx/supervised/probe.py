@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from rlx.core.device import on_device
 from rlx.core.progress import stage
 from rlx.core.store import Store
 from rlx.model.score_head import last_hidden, pack
@@ -64,8 +65,7 @@ class ScoreHead:
 
 def probe(trunk, rows: RewardRows, pairs, l2: float) -> tuple[Tensor, float]:
     """The probed head (H,) of `trunk` on `pairs`, and the share of them that it orders as labelled."""
-    if torch.cuda.is_available():
-        trunk.cuda()
+    on_device(trunk)
     texts = [rows.row(p.prompt, c) for p in pairs for c in (p.chosen, p.rejected)]
     features_H = []
     with stage("probe of the score head", len(texts)) as bar, torch.no_grad():

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import torch
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.progress import stage
 from rlx.core.seed import seed_of
@@ -46,9 +47,7 @@ class ReferenceSet:
         # More completions than prompts: the prompts come round again, each time with other seeds.
         chosen = [prompts[order[i % len(order)]] for i in range(self.num_completions)]
         seeds = [seed_of("reference set", seed, prompt.id, i // len(order)) for i, prompt in enumerate(chosen)]
-        policy = model.policy(store.fetch(self.policy, seed)).eval()
-        if torch.cuda.is_available():
-            policy.cuda()  # pyright: ignore[reportCallIssue]
+        policy = on_device(model.policy(store.fetch(self.policy, seed)).eval())
         sampler = Transformers(world.max_completion_tokens, self.temperature, self.sampling_batch_size)
         with stage("reference set for normalisation", len(chosen)) as bar:
             completions = draw(policy, tokenizer, chosen, seeds, sampler, bar)
