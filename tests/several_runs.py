@@ -1,11 +1,32 @@
-"""What the processes of a test do: the runs whose config.yaml a file lists, one after another in one group of processes."""
+"""What the processes of a test do: the runs whose config.yaml a file lists, one after another in one group of processes;
+and the same runs in one process, to be compared with."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rlx import train
+from rlx.cli import main
+from rlx.command.check import checked
+from rlx.command.compose import compose
+from rlx.command.runs import check_run_dir, open_run_dir
+
+
+def opened(folder: Path, cache: Path, overrides: Sequence[str]) -> Path:
+    """The config.yaml of a run directory in `folder`."""
+    (cell,) = compose([f"cache_dir={cache}", f"runs_dir={folder}", *overrides])
+    config = checked(cell.config)
+    return open_run_dir(config, check_run_dir(config))
+
+
+def done_alone(folder: Path, runs: Mapping[str, Sequence[str]]) -> tuple[Path, dict[str, Path]]:
+    """Each of `runs` (name -> overrides) in this process; the cache and the run directories, in `folder`."""
+    paths = {name: opened(folder / "runs", folder / "cache", overrides) for name, overrides in runs.items()}
+    for path in paths.values():
+        assert main(["train", str(path)]) == 0
+    return folder / "cache", {name: path.parent for name, path in paths.items()}
 
 
 def work(listing: Path) -> None:

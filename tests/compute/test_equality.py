@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from several_runs import done_alone, opened
 
-from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.command.runs import check_run_dir, open_run_dir
 from rlx.compute.launcher import launch
 from rlx.core.build import build
 
@@ -36,12 +35,6 @@ RUNS = {
 }
 
 
-def opened(folder: Path, cache: Path, overrides: list[str]) -> Path:
-    (cell,) = compose([*MINIATURE, f"cache_dir={cache}", f"runs_dir={folder}", *overrides])
-    config = checked(cell.config)
-    return open_run_dir(config, check_run_dir(config))
-
-
 def rows(run: Path) -> dict[str, float]:
     """All numbers of a run but seconds, by split, step and name."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -57,13 +50,8 @@ def rows(run: Path) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """Every run in one process."""
-    folder = tmp_path_factory.mktemp("alone")
-    runs = {}
-    for name, overrides in RUNS.items():
-        path = opened(folder / "runs", folder / "cache", overrides)
-        assert main(["train", str(path)]) == 0
-        runs[name] = path.parent
-    return folder / "cache", runs
+    runs = {name: [*MINIATURE, *overrides] for name, overrides in RUNS.items()}
+    return done_alone(tmp_path_factory.mktemp("alone"), runs)
 
 
 @pytest.mark.slow
@@ -80,8 +68,10 @@ def test_two_processes_give_the_numbers_of_one(alone, compute, tmp_path, monkeyp
         shutil.rmtree(folder)
     spread = [f"compute={compute}", "compute.num_processes=2"]
     spread += ["compute.persistence_threshold=0"] if compute == "zero3" else []  # else a small model stays whole
-    paths = {"artefacts": opened(tmp_path / "own", own, [*RUNS["ppo, own critic"], *spread])}
-    paths |= {name: opened(tmp_path / "runs", cache, [*overrides, *spread]) for name, overrides in RUNS.items()}
+    paths = {"artefacts": opened(tmp_path / "own", own, [*MINIATURE, *RUNS["ppo, own critic"], *spread])}
+    paths |= {
+        name: opened(tmp_path / "runs", cache, [*MINIATURE, *overrides, *spread]) for name, overrides in RUNS.items()
+    }
     listing = tmp_path / "listing"
     listing.write_text("\n".join(map(str, paths.values())))
     (cell,) = compose([*MINIATURE, *spread])

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from several_runs import done_alone, opened
 
 import rlx.model
-from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.command.runs import check_run_dir, open_run_dir
 from rlx.compute.launcher import launch
 from rlx.core.build import build
 
@@ -36,12 +35,6 @@ RUNS = {
 }
 
 
-def opened(folder: Path, cache: Path, overrides: list[str]) -> Path:
-    (cell,) = compose([*MINIATURE, f"cache_dir={cache}", f"runs_dir={folder}", *overrides])
-    config = checked(cell.config)
-    return open_run_dir(config, check_run_dir(config))
-
-
 def numbers(run: Path) -> list[dict]:
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: x for name, x in row.items() if not name.startswith("time/") and name != "split"} for row in rows]
@@ -49,13 +42,8 @@ def numbers(run: Path) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone")
-    runs = {}
-    for name, overrides in RUNS.items():
-        path = opened(folder / "runs", folder / "cache", overrides)
-        assert main(["train", str(path)]) == 0
-        runs[name] = path.parent
-    return folder / "cache", runs
+    runs = {name: [*MINIATURE, *overrides] for name, overrides in RUNS.items()}
+    return done_alone(tmp_path_factory.mktemp("alone"), runs)
 
 
 @pytest.mark.slow
@@ -68,7 +56,9 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
     shutil.copytree(cache, own, ignore=shutil.ignore_patterns("*.lock"))
     spread = [f"compute={compute}", "compute.num_processes=2", "compute.gradient_checkpointing=true"]
     spread += ["compute.persistence_threshold=0"] if compute == "zero3" else []  # else a small model stays whole
-    paths = {name: opened(tmp_path / "runs", own, [*overrides, *spread]) for name, overrides in RUNS.items()}
+    paths = {
+        name: opened(tmp_path / "runs", own, [*MINIATURE, *overrides, *spread]) for name, overrides in RUNS.items()
+    }
     listing = tmp_path / "listing"
     listing.write_text("\n".join(map(str, paths.values())))
     (cell,) = compose([*MINIATURE, *spread])
