@@ -200,6 +200,10 @@ def store() -> Iterator[Finding]:
     for path in root.glob("*.tmp"):
         if not any(path.name.startswith(f"{name}.") for name in building):
             yield Finding("leftover", str(path), "a build was killed; delete it to free the space", note=True)
+    for path in root.glob("*.unfinished"):
+        if path.name.removesuffix(".unfinished") not in building:
+            what = "its training was interrupted and goes on when it is asked for again; delete it to free the space"
+            yield Finding("unfinished", str(path), what, note=True)
 
 
 def cache_dir() -> Path:

@@ -13,13 +13,12 @@ import yaml
 from rlx.command.check import checked
 from rlx.command.runs import load_config, write_atomically
 from rlx.compute.launcher import launch
-from rlx.core import processes
+from rlx.core import interruption, processes
 from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.core.logs import speak
 from rlx.core.store import Store
 from rlx.core.sweep_record import PREPARED, SweepRecord, load_sweep
-from rlx.engine.interruption import Interruption
 from rlx.experiment.cell import cell_of
 
 log = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ def run(config: Mapping[str, Any]) -> int:
 
 def work(path: Path) -> None:
     """One process's part of it: of a cell's config.yaml, or of a sweep's directory."""
-    Interruption()  # what is half built is then cleared away
+    interruption.listen()  # what is half built is then cleared away, or saved
     if path.is_dir():
         _build_sweep(path)
     else:

@@ -16,7 +16,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from rlx import report
 from rlx.command.runs import load_config
 from rlx.compute.launcher import launch
-from rlx.core import processes
+from rlx.core import checkpoints, interruption, processes
 from rlx.core.build import build
 from rlx.core.error import UserError, WorkerError
 from rlx.core.logs import Warnings, speak
@@ -25,10 +25,9 @@ from rlx.core.record import load_record
 from rlx.core.seed import seed_of
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import sample_rows
-from rlx.engine.interruption import Interruption
 from rlx.engine.provenance import Provenance
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
-from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
+from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
@@ -58,28 +57,20 @@ def run(config_path: Path) -> int:
 
 def work(config_path: Path) -> None:
     """One process's part of it."""
-    interruption = Interruption()
+    interruption.listen()
     config = load_config(config_path)
     cell = cell_of(config)
     directory = RunDirectory(config_path.parent, writes=processes.first())
     warnings = speak(directory.path / "log.txt" if processes.first() else None)
     with directory.running():
-        Training(directory, cell, config, warnings, interruption).run()
+        Training(directory, cell, config, warnings).run()
     unset_hf_deepspeed_config()  # else the next run of this process would load its models in parts
 
 
 class Training:
     """One run, from its artefacts to its report."""
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        cell: Cell,
-        config: Mapping[str, Any],
-        warnings: Warnings,
-        interruption: Interruption,
-    ) -> None:
-        self.interruption = interruption
+    def __init__(self, directory: RunDirectory, cell: Cell, config: Mapping[str, Any], warnings: Warnings) -> None:
         self.directory = directory
         self.cell = cell
         self.settings = self.cell.settings
@@ -152,7 +143,7 @@ class Training:
             num_micro=self.num_micro,
             checkpoint_interval=settings.checkpoint.interval,
             seed=settings.seed,
-            layout=self.layout,
+            layout=cell.compute.layout,
         )
         return OnPolicyTrainer(
             policy,
@@ -163,32 +154,28 @@ class Training:
             prompts,
             plan,
             self.after_step,
-            self.interruption.stopping,
+            interruption.stopping,
         )
 
     def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
-        checkpoint = processes.agreed(latest_checkpoint(self.directory.path / "checkpoints"))
-        if checkpoint and checkpoint.layout != self.layout:
-            raise UserError(
-                f"{checkpoint.path} was written as {checkpoint.layout!r} and cannot be read as {self.layout!r}: go on with the "
-                f"compute that wrote it, or delete {checkpoint.path.parent} to train the policy from its start again"
-            )
+        if checkpoint := checkpoints.latest(self.directory.path / "checkpoints"):
+            checkpoint.check(self.cell.compute.layout, "the policy")
         self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
         with (
             self.provenance.stage("policy"),
             stage("policy", self.settings.num_steps) as self.bar,
-            self.interruption.at_steps(),
+            interruption.at_steps(),
         ):
             if checkpoint:
-                self.trainer.beta = checkpoint.beta
+                self.trainer.beta = checkpoint.more["beta"]
                 log.info("going on after step %d of %d", checkpoint.step, self.settings.num_steps)
                 self.bar.advance(checkpoint.step)
                 self.trainer.train(resume_from_checkpoint=str(checkpoint.path))
             else:
                 self.measure(0)
                 self.trainer.train()
-        self.interruption.check()
+        interruption.check()
 
     def after_step(self, step: int, row: dict[str, float]) -> None:
         self.directory.append(METRICS, [{"step": step, "split": "train", **row}])
@@ -240,13 +227,6 @@ class Training:
         micro = self.cell.compute.micro_batch_size
         share = self.settings.num_prompts // self.cell.optimizer.num_minibatches // processes.size()
         return 1 if micro is None else -(-share // micro)
-
-    @property
-    def layout(self) -> str:
-        """How checkpoints lie on disk: whole where every process has the whole model, else a part for each."""
-        if not self.cell.compute.in_parts:
-            return "whole"
-        return f"{type(self.cell.compute).__name__.lower()} on {processes.size()} processes"
 
     def arguments(self) -> TrainingArguments:
         o = self.settings.torch_optimizer

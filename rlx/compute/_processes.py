@@ -29,6 +29,11 @@ class Processes:
 
     in_parts: ClassVar[bool] = False  # whether a process's checkpoint is a part of the whole
 
+    @property
+    def layout(self) -> str:
+        """How a checkpoint lies on disk: whole where every process has the whole model, else a part for each."""
+        return f"{type(self).__name__.lower()} on {self.num_processes} processes" if self.in_parts else "whole"
+
     def start(self) -> None:
         """To be called before any model is made: in a launcher's worker (RANK is set), find the others."""
         torch.set_num_threads(self.num_threads)

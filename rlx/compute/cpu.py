@@ -20,7 +20,7 @@ class CPU:
 
     num_processes: ClassVar[int] = 1
     num_nodes: ClassVar[int] = 1
-    in_parts: ClassVar[bool] = False
+    layout: ClassVar[str] = "whole"
 
     def start(self) -> None:
         """To be called before any model is made: this process sees no GPU, should there be one."""

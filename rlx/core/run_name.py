@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# What does not change the experiment: where things lie, who is told, and on how many processes it runs.
-NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "name", "seed", "choices")
+# What does not change the experiment: where things lie, who is told, on how many processes it runs, what is kept.
+NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "name", "seed", "choices")
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 

@@ -21,6 +21,7 @@ class EvaluationSettings:
 class CheckpointSettings:
     interval: PositiveInt  # rollouts between two checkpoints
     keep: PositiveInt  # newest checkpoints kept on disk
+    minutes: NonNegative  # between two checkpoints of an artefact in training
 
 
 @dataclass(frozen=True)

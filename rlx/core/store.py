@@ -4,11 +4,13 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -16,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 from filelock import FileLock, Timeout
 
 from rlx.core import processes
+from rlx.core.checkpoints import MARK
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -34,15 +37,33 @@ class Recipe(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """Where a recipe trains. `distribution`: what transformers.TrainingArguments must be told where that is on several
+    processes. Checkpoints of it, laid out as `layout` says, are kept in `folder` every `minutes` and outlive a kill."""
+
+    folder: Path
+    distribution: Mapping[str, Any]
+    layout: str
+    minutes: float
+
+
 class Store:
     """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
 
-    `distribution`: what transformers.TrainingArguments must be told where recipes train on several processes. All of them
-    fetch in the same order and build together; what the first one writes is kept.
+    `distribution`, `layout` and `minutes` are those of the workplaces in which recipes train. Several processes fetch in
+    the same order and build together; what the first one writes is kept.
     """
 
-    def __init__(self, root: Path, distribution: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self.root, self.distribution = Path(root), distribution
+    def __init__(
+        self,
+        root: Path,
+        distribution: Mapping[str, Any] = MappingProxyType({}),
+        layout: str = "whole",
+        minutes: float = math.inf,
+    ) -> None:
+        self.root = Path(root)
+        self._training = (distribution, layout, minutes)
         self._verified: set[str] = set()
         self._nested = 0.0  # s that went into artefacts built on the way to another
 
@@ -50,12 +71,17 @@ class Store:
         """Where the artefact lies or would lie."""
         return self.root / f"{type(recipe).__name__}-{address(recipe, seed)}"
 
+    def workplace(self, recipe: Recipe, seed: int) -> Workplace:
+        """Where the artefact trains. Its folder is kept until the artefact is there, and is common to all processes."""
+        return Workplace(self._unfinished(self.path(recipe, seed)), *self._training)
+
     def has(self, recipe: Recipe, seed: int) -> bool:
         """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""
         return (self.path(recipe, seed) / MANIFEST).is_file()
 
     def seconds(self, recipe: Recipe, seed: int) -> float | None:
-        """What building the artefact took, its parts apart; None if it is not there or was built before this was kept."""
+        """What building the artefact took, its parts apart; None if it is not there, was built before this was kept, or
+        was interrupted in its training."""
         try:
             return json.loads((self.path(recipe, seed) / MANIFEST).read_text()).get("seconds")
         except (OSError, ValueError):
@@ -106,7 +132,8 @@ class Store:
 
     def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))
-        start, nested = time.monotonic(), self._nested
+        unfinished = self._unfinished(path)
+        start, nested, resumed = time.monotonic(), self._nested, _has_checkpoint(unfinished)
         try:
             recipe.build(staging, self, seed)
             elapsed = time.monotonic() - start
@@ -114,12 +141,20 @@ class Store:
             self._nested = nested + elapsed
             if not processes.first():
                 return
-            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": own}
+            seconds = None if resumed else own  # of its end alone, they would say nothing of the next one
+            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": seconds}
             (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
             shutil.rmtree(path, ignore_errors=True)
             staging.rename(path)
+            shutil.rmtree(unfinished, ignore_errors=True)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+            if processes.first() and not _has_checkpoint(unfinished):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    @staticmethod
+    def _unfinished(path: Path) -> Path:
+        return path.with_name(f"{path.name}.unfinished")
 
 
 def address(recipe: Recipe, seed: int) -> str:
@@ -147,6 +182,10 @@ def _of_any_index(recipe: Any) -> Any:
     if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict):
         recipe = [*recipe[:-1], {key: value for key, value in recipe[-1].items() if key != "index"}]
     return json.loads(json.dumps(recipe, sort_keys=True))
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob(f"*/{MARK}"))
 
 
 def hashes(directory: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ resuming, schedules, clipping and the distributed back ends are the Trainer's ow
 their share of a step's prompts; then all have the whole rollout, select alike, and learn from their shares of minibatches.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from trl.models.utils import unwrap_model_for_generation
 
-from rlx.core import processes
+from rlx.core import checkpoints, processes
 from rlx.core.error import UserError
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
@@ -32,8 +31,6 @@ from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.model.actor_critic import without_dropout
 from rlx.model.bare import standing_in
 from rlx.model.whole import blank_of, is_spread, plain_copy
-
-STEP_FILE = "step.json"  # written last into a checkpoint, so its presence means whole
 
 
 @dataclass(frozen=True)
@@ -245,24 +242,5 @@ class _StepBoundary(TrainerCallback):
         processes.wait()  # for the parts that the others write
         if not processes.first():
             return
-        content = {"step": self.trainer.step, "beta": self.trainer.beta, "layout": self.trainer.plan.layout}
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        (folder / f"{STEP_FILE}.tmp").write_text(json.dumps(content))
-        (folder / f"{STEP_FILE}.tmp").rename(folder / STEP_FILE)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    path: Path
-    step: int
-    beta: float
-    layout: str
-
-
-def latest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint; a save that was cut short is passed over."""
-    found = []
-    for mark in folder.glob(f"checkpoint-*/{STEP_FILE}"):
-        content = json.loads(mark.read_text())
-        found.append(Checkpoint(mark.parent, content["step"], content["beta"], content.get("layout", "whole")))
-    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+        checkpoints.mark(folder, self.trainer.step, self.trainer.plan.layout, beta=self.trainer.beta)

@@ -234,14 +234,26 @@ def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
     artefacts = policies * size.weights + members * reward.weights
     if str(config["world"]["_target_"]).startswith("rlx.world.preferences.") and not config["world"].get("gold"):
         artefacts += reward.weights
+    rank = config["model"].get("lora_rank") or 0
+    artefacts += training_bytes(config, size)
     if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
         return artefacts, size.weights
-    rank = config["model"].get("lora_rank") or 0
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
-    trained = trunks * (size.adapters(rank) if rank else size.parameters)
-    sharing = sharing_of(config)
-    checkpoint = trained * (4 + 8)
-    if sharing.deepspeed:  # the weights twice: in its own files, and put together
-        checkpoint = trained * (2 * (2 if mixed_precision(config, sharing) else 4) + 4 + 8)
+    checkpoint = _checkpoint(config, trunks * (size.adapters(rank) if rank else size.parameters))
     exported = size.weights if rank else size.parameters * 4  # the fp32 masters
     return artefacts, exported + (config["checkpoint"]["keep"] + 1) * checkpoint
+
+
+def training_bytes(config: Mapping[str, Any], size: ModelSize) -> int:
+    """What the checkpoints of one artefact in training hold: the newest, and the one before until it is whole."""
+    rank = config["model"].get("lora_rank") or 0
+    models = (size, reward_size(config["model"], size))
+    return 2 * _checkpoint(config, max(model.adapters(rank) if rank else model.parameters for model in models))
+
+
+def _checkpoint(config: Mapping[str, Any], trained: int) -> int:
+    """Bytes of one, of that many parameters."""
+    sharing = sharing_of(config)
+    if sharing.deepspeed:  # the weights twice: in its own files, and put together
+        return trained * (2 * (2 if mixed_precision(config, sharing) else 4) + 4 + 8)
+    return trained * (4 + 8)

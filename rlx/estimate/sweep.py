@@ -7,7 +7,7 @@ from typing import Any
 
 from rlx.core.store import Store
 from rlx.estimate import duration
-from rlx.estimate.memory import disk_bytes, held, most
+from rlx.estimate.memory import disk_bytes, held, most, training_bytes
 from rlx.estimate.size import known_size
 
 
@@ -42,7 +42,7 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> S
     found: dict[str, Artefact] = {}
     missing, seconds, memory, sources = [], [], [], []
     building, unknown, weights, flops = 0.0, [], {}, None
-    runs = 0
+    runs = training = 0
     for config, is_done in zip(configs, done, strict=True):
         size, lacks = sizes[str(config["model"])], []
         for name, recipe in cell_of(config).recipes().items():
@@ -67,7 +67,8 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> S
         memory.append(None if size is None else most(held(config, size)))
         sources += [estimate.source] if estimate and estimate.source not in sources else []
         runs += 0 if size is None else disk_bytes(config, size)[1]
-    disk = None if None in sizes.values() else (sum(weights.values()), runs)
+        training = max(training, 0 if size is None else training_bytes(config, size))
+    disk = None if None in sizes.values() else (sum(weights.values()) + training, runs)
     source = sources[0] + (f", and {len(sources) - 1} more" if len(sources) > 1 else "") if sources else ""
     return SweepPlan(list(found.values()), missing, seconds, memory, disk, building, unknown, source)
 

@@ -42,7 +42,8 @@ class Cell:
 
     @cached_property
     def store(self) -> Store:
-        return Store(Path(self.settings.cache_dir).expanduser(), self.compute.distribution())
+        root, minutes = Path(self.settings.cache_dir).expanduser(), self.settings.checkpoint.minutes
+        return Store(root, self.compute.distribution(), self.compute.layout, minutes)
 
     def policies(self) -> list[SFTPolicy]:
         """The SFT policies that the reference is made of; the policy starts from the first."""

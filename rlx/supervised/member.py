@@ -1,10 +1,9 @@
 """Training of one reward model, proxy or gold: fit, put on a scale, measure, save."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -12,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.core.store import Workplace
 from rlx.core.world import Completion, Prompt
 from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
@@ -42,7 +42,7 @@ def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
     return float(((chosen_B > rejected_B).double() + 0.5 * (chosen_B == rejected_B).double()).mean())
 
 
-def train_member(member: Member, directory: Path, distribution: Mapping[str, Any]) -> dict:
+def train_member(member: Member, directory: Path, workplace: Workplace) -> dict:
     """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
     rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
     with dropout_of(member.trunk, member.dropout):
@@ -55,7 +55,7 @@ def train_member(member: Member, directory: Path, distribution: Mapping[str, Any
             ],
             member.model.lora("SEQ_CLS"),
             member.training,
-            distribution,
+            workplace,
         )
     reference = rows.rows(member.reference_prompts, member.reference_completions)
     scores_B = score_rows(trained, reference).double()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
@@ -56,7 +57,7 @@ class SFTPolicy:
     index: int
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
-        tokenizer = self.model.tokenizer()
+        tokenizer, workplace = self.model.tokenizer(), store.workplace(self, seed)
         demonstrations, left_out = length_limit(self.world, tokenizer).demonstrations(self.world.demonstrations(seed))
         say_left_out(f"SFT policy {self.index}", left_out)
         if not demonstrations:
@@ -70,17 +71,24 @@ class SFTPolicy:
                 model.save_pretrained(path)
             tokenizer.save_pretrained(path)
 
+        def keep(i: int, model: Any) -> None:
+            if processes.first():
+                save(workplace.folder / f"snapshot-{i}", model)  # which outlives an interruption
+
         policy = fit_policy(
             self.model.policy(None),
             tokenizer,
             [_row(tokenizer, demonstration) for demonstration in demonstrations],
             self.model.lora("CAUSAL_LM"),
             self.training(seed),
-            store.distribution,
+            workplace,
             self.sft.snapshots,
-            lambda i, model: save(directory / f"snapshot-{i}", model),
+            keep,
         )
         save(directory, policy)
+        if processes.first():
+            for i in range(len(self.sft.snapshots)):
+                (workplace.folder / f"snapshot-{i}").rename(directory / f"snapshot-{i}")
         counts = {"demonstrations": len(demonstrations), "left_out": left_out}
         (directory / "sft.json").write_text(json.dumps(counts, indent=1))
 

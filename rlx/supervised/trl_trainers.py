@@ -8,10 +8,12 @@ import copy
 import logging
 import math
 import random
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import datasets
@@ -27,9 +29,10 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from rlx.core import processes
+from rlx.core import checkpoints, interruption, processes
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
+from rlx.core.store import Workplace
 from rlx.model.checkpointing import checkpointing
 from rlx.model.whole import blank_of, is_spread, plain_copy
 
@@ -57,7 +60,7 @@ class Training:
     gradient_checkpointing: bool
     seed: int  # dropout, adapters and the order of the rows
 
-    def arguments(self, dtype: torch.dtype, output_dir: str, distribution: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, dtype: torch.dtype, workplace: Workplace) -> dict[str, Any]:
         """For this process: batch_size is of all processes together, micro_batch_size of each."""
         num = processes.size()
         micro = self.micro_batch_size or max(1, self.batch_size // num)
@@ -69,7 +72,7 @@ class Training:
         cuda = torch.cuda.is_available()
         seed = self.seed % 2**31
         return {
-            "output_dir": output_dir,
+            "output_dir": str(workplace.folder),
             "num_train_epochs": self.num_epochs,
             "per_device_train_batch_size": micro,
             "gradient_accumulation_steps": self.batch_size // (micro * num),
@@ -87,11 +90,11 @@ class Training:
             "dataloader_pin_memory": cuda,
             "logging_steps": 1,
             "logging_nan_inf_filter": False,
-            "save_strategy": "no",
+            "save_strategy": "no",  # _Checkpoints says when
             "report_to": "none",
             "disable_tqdm": True,
             "max_length": None,
-            **distribution,
+            **workplace.distribution,
         }
 
 
@@ -101,26 +104,26 @@ def fit_policy(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: Training,
-    distribution: Mapping[str, Any],
+    workplace: Workplace,
     snapshots: Sequence[float] = (),
     keep: Callable[[int, PreTrainedModel], None] | None = None,
 ) -> PreTrainedModel:
     """`model` fine-tuned on rows {"input_ids", "completion_mask"}, the loss on the completion alone.
 
-    `keep(i, model)` is called with a copy of the model when the share snapshots[i] of the updates is done. `distribution`:
-    what TrainingArguments must be told where several processes train together (`Store.distribution`).
+    `keep(i, model)` is called with a copy of the model when the share snapshots[i] of the updates is done; not again for
+    those that were done before an interruption.
     """
-    with _alone(), tempfile.TemporaryDirectory() as scratch:
+    with _alone():
         trained = _Trained(model, lora)
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**training.arguments(trained.dtype, scratch, distribution), completion_only_loss=True),
+            args=SFTConfig(**training.arguments(trained.dtype, workplace), completion_only_loss=True),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
             callbacks=[_Snapshots(snapshots, trained, keep)] if keep else None,
         )
-        _train(trainer, training)
+        _train(trainer, training, workplace)
         return trained.finished(trainer.model)
 
 
@@ -130,23 +133,24 @@ def fit_reward_model(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: Training,
-    distribution: Mapping[str, Any],
+    workplace: Workplace,
 ) -> PreTrainedModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
-    with _alone(), tempfile.TemporaryDirectory() as scratch:
+    with _alone():
         trained = _Trained(model, lora)
         trainer = RewardTrainer(
             model=model,
-            args=RewardConfig(**training.arguments(trained.dtype, scratch, distribution), disable_dropout=False),
+            args=RewardConfig(**training.arguments(trained.dtype, workplace), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
         )
-        _train(trainer, training)
+        _train(trainer, training, workplace)
         return trained.finished(trainer.model)
 
 
-def _train(trainer: SFTTrainer | RewardTrainer, training: Training) -> None:
+def _train(trainer: SFTTrainer | RewardTrainer, training: Training, workplace: Workplace) -> None:
+    """From the last checkpoint in `workplace`, if there is one. Raises Stopped, with the last update saved, when asked."""
     trainer.remove_callback(PrinterCallback)
     assert isinstance(trainer.train_dataset, Dataset)
     num, at_once = len(trainer.train_dataset), trainer.args.per_device_train_batch_size * processes.size()
@@ -157,9 +161,17 @@ def _train(trainer: SFTTrainer | RewardTrainer, training: Training) -> None:
             "%s: %d rows leave the last batch of %d processes short; %d rows are repeated in it, each pass",
             training.name, num, processes.size(), repeated,
         )  # fmt: skip
-    with stage(training.name, math.ceil(updates_per_epoch * training.num_epochs)) as bar:
+    num_updates = math.ceil(updates_per_epoch * training.num_epochs)
+    with stage(training.name, num_updates) as bar, interruption.at_steps():
         trainer.add_callback(_Watch(training, bar))
-        trainer.train()
+        trainer.add_callback(_Checkpoints(workplace))
+        if checkpoint := checkpoints.latest(workplace.folder):
+            checkpoint.check(workplace.layout, f"the {training.name}")
+            if processes.first():
+                log.info("%s: going on after update %d of %d", training.name, checkpoint.step, num_updates)
+            bar.advance(checkpoint.step)
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    interruption.check()
 
 
 class _Trained:
@@ -197,6 +209,30 @@ class _Snapshots(TrainerCallback):
         for i, share in enumerate(self.shares):
             if state.global_step == max(1, round(share * state.max_steps)):
                 self.keep(i, self.trained.snapshot(kwargs["model"]))
+
+
+class _Checkpoints(TrainerCallback):
+    """Saves when asked to stop, and so often that a kill costs no more than `workplace.minutes`; the newest is kept."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self.workplace, self.saved = workplace, time.monotonic()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        stopping = interruption.stopping()
+        due = processes.agreed(time.monotonic() - self.saved >= 60 * self.workplace.minutes)
+        control.should_training_stop |= stopping
+        control.should_save = stopping or (due and state.global_step < state.max_steps)
+        return control
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        processes.wait()  # for the parts that the others write
+        self.saved = time.monotonic()
+        if not processes.first():
+            return
+        new = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        checkpoints.mark(new, state.global_step, self.workplace.layout)
+        for old in set(new.parent.glob("checkpoint-*")) - {new}:
+            shutil.rmtree(old)
 
 
 class _Watch(TrainerCallback):

@@ -34,10 +34,10 @@ def started(cache, tmp_path):
     """started(*overrides): `rlx train` in a process of its own, which the end of the test ends."""
     running = []
 
-    def start(*overrides: str) -> "subprocess.Popen[str]":
+    def start(*overrides: str, verb: str = "train", cache: Path = cache) -> "subprocess.Popen[str]":
         env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(tmp_path / "runs")}
         env |= {"TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions"), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "rlx.cli", "train", *MINIATURE, *overrides]
+        command = [sys.executable, "-m", "rlx.cli", verb, *MINIATURE, *overrides]
         process = subprocess.Popen(
             command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -63,7 +63,7 @@ def rows(run: Path) -> list[dict]:
 
 def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 240
-    while not list(folder.glob(f"runs/*/{pattern}")):
+    while not list(folder.glob(pattern)):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, f"no {pattern}"
         time.sleep(0.02)
@@ -72,7 +72,7 @@ def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> No
 @pytest.mark.slow
 def test_a_killed_process_ends_the_run_with_its_number_and_where_its_output_lies(started, tmp_path):
     process = started("compute=ddp", *TWO, "num_steps=1000", "evaluation.interval=1000")
-    wait_for(tmp_path, "metrics.jsonl", process)
+    wait_for(tmp_path / "runs", "*/metrics.jsonl", process)
     twice = [sys.executable, "-m", "rlx.cli", "train", str(run_dir(tmp_path))]
     second = subprocess.run(twice, capture_output=True, text=True, timeout=120)
     assert second.returncode == 2 and "is at work on this run" in second.stderr.splitlines()[-1]
@@ -109,7 +109,7 @@ def test_a_run_asked_to_stop_saves_its_step_and_goes_on_to_the_numbers_of_an_und
     said = whole.communicate(timeout=300)[0]
     assert whole.returncode == 0, said
     process = started(*spread, "name=stopped")
-    wait_for(tmp_path, "../stopped-seed0/metrics.jsonl", process)
+    wait_for(tmp_path / "runs", "stopped-seed0/metrics.jsonl", process)
     process.send_signal(signal.SIGUSR1)
     said = process.communicate(timeout=120)[0]
     assert process.returncode == REQUEUE, said
@@ -126,7 +126,7 @@ def test_a_run_asked_to_stop_saves_its_step_and_goes_on_to_the_numbers_of_an_und
 @pytest.mark.slow
 def test_a_checkpoint_that_every_process_has_whole_is_read_by_any_number_and_one_in_parts_is_refused(started, tmp_path):
     process = started("compute=ddp", *TWO, "name=whole", "num_steps=40", "evaluation.interval=40")
-    wait_for(tmp_path, "checkpoints/*/step.json", process)
+    wait_for(tmp_path / "runs", "*/checkpoints/*/step.json", process)
     process.terminate()
     process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
@@ -134,13 +134,40 @@ def test_a_checkpoint_that_every_process_has_whole_is_read_by_any_number_and_one
     said = alone.communicate(timeout=300)[0]
     assert alone.returncode == 0 and "going on after step" in said, said
     process = started("compute=zero2", *TWO, "name=parts", "num_steps=40", "evaluation.interval=40")
-    wait_for(tmp_path, "../parts-seed0/checkpoints/*/step.json", process)
+    wait_for(tmp_path / "runs", "parts-seed0/checkpoints/*/step.json", process)
     process.terminate()
     process.communicate(timeout=120)
     alone = started("compute=cpu", "name=parts", "num_steps=40", "evaluation.interval=40")
     said = alone.communicate(timeout=120)[0]
     assert alone.returncode == 2
     assert "was written as 'zero2 on 2 processes' and cannot be read as 'whole'" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compute", ["ddp", "zero2", "zero3"])
+def test_an_artefact_asked_to_stop_goes_on_to_the_files_of_an_undisturbed_one(started, tmp_path, compute):
+    line = [f"compute={compute}", *TWO, "sft.num_epochs=10", "reward_model.num_epochs=10"]
+    line += ["compute.persistence_threshold=0"] if compute == "zero3" else []
+    whole = started(*line, verb="prepare", cache=tmp_path / "whole")
+    said = whole.communicate(timeout=300)[0]
+    assert whole.returncode == 0, said
+    for kind in ("SFTPolicy", "RewardMember"):
+        process = started(*line, "checkpoint.minutes=0", verb="prepare", cache=tmp_path / "stopped")
+        wait_for(tmp_path / "stopped", f"{kind}-*.unfinished/checkpoint-*/step.json", process)
+        process.send_signal(signal.SIGUSR1)
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == REQUEUE, said
+        assert list((tmp_path / "stopped").glob(f"{kind}-*.unfinished"))
+    again = started(*line, verb="prepare", cache=tmp_path / "stopped")
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0 and "going on after update" in said, said
+    assert hashes(tmp_path / "stopped") == hashes(tmp_path / "whole")
+    assert not list((tmp_path / "stopped").glob("*.unfinished")) and not list((tmp_path / "stopped").glob("*.tmp"))
+
+
+def hashes(cache: Path) -> dict[str, dict[str, str]]:
+    """Artefact -> its files' hashes."""
+    return {path.parent.name: json.loads(path.read_text())["files"] for path in cache.glob("*/manifest.json")}
 
 
 def test_what_cannot_be_shared_is_refused_before_anything_runs(started, tmp_path):

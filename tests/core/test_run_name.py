@@ -32,7 +32,7 @@ def test_the_name_says_cell_content_and_seed():
 
 
 def test_where_things_lie_and_who_is_told_is_no_content():
-    for key in ("cache_dir", "runs_dir", "tracker", "compute", "seed"):
+    for key in ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "seed"):
         assert hash8(CONFIG | {key: "other"}) == hash8(CONFIG)
 
 

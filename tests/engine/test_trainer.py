@@ -1,18 +1,17 @@
 """The engine on a random policy over 16 tokens and a reward that counts token 5: everything real, in seconds."""
 
-import json
-
 import pytest
 import torch
 from peft import LoraConfig
 from transformers import LlamaForCausalLM, TrainingArguments
 
+from rlx.core import checkpoints
 from rlx.core.error import UserError
 from rlx.core.world import Prompt
 from rlx.engine.experience import Actors
 from rlx.engine.export import export_policy
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
-from rlx.engine.trainer import OnPolicyTrainer, Plan, latest_checkpoint
+from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.optimizer.ppo import PPO
 from rlx.regularizer.chi2 import Chi2
@@ -132,8 +131,8 @@ def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, t
     start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
     whole, resumed = [], []
     trainer(tiny_llama, tmp_path / "whole", whole, steps=6).train()
-    found = latest_checkpoint(tmp_path / "whole")
-    assert (found.step, found.beta, found.layout) == (4, 0.01, "whole")
+    found = checkpoints.latest(tmp_path / "whole")
+    assert (found.step, found.more, found.layout) == (4, {"beta": 0.01}, "whole")
     again = type(tiny_llama).__mro__[2](tiny_llama.config)
     again.load_state_dict(start)
     continued = trainer(again, tmp_path / "whole", resumed, steps=6)
@@ -141,18 +140,6 @@ def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, t
     assert resumed == whole[4:]
     for name, x in tiny_llama.state_dict().items():
         assert torch.equal(x, again.state_dict()[name]), name
-
-
-def test_a_checkpoint_without_its_mark_is_passed_over(tmp_path):
-    for updates, whole in ((8, True), (16, False)):
-        (tmp_path / f"checkpoint-{updates}").mkdir()
-        if whole:
-            (tmp_path / f"checkpoint-{updates}" / "step.json").write_text(
-                json.dumps({"step": updates // 4, "beta": 0.1})
-            )
-    found = latest_checkpoint(tmp_path)
-    assert (found.path.name, found.step, found.beta) == ("checkpoint-8", 2, 0.1)
-    assert latest_checkpoint(tmp_path / "none") is None
 
 
 def test_micro_batches_change_no_number_beyond_rounding(tiny_llama, tmp_path):
@@ -186,7 +173,7 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     )
     learner.train()
     assert rows[-1][1]["objective/scores"] > rows[0][1]["objective/scores"] + 0.05
-    assert latest_checkpoint(tmp_path / "checkpoints").step == 25
+    assert checkpoints.latest(tmp_path / "checkpoints").step == 25
     kept = {k: v for k, v in learner.plain_policy().state_dict().items() if k.endswith("q_proj.base_layer.weight")}
     assert kept and all(
         torch.equal(v, start[k.removeprefix("base_model.model.").replace("base_layer.", "")])

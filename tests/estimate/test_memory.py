@@ -129,14 +129,14 @@ def test_logits_stop_growing_at_a_chunk():
 
 
 def test_disk_holds_artefacts_checkpoints_and_the_model():
-    # one policy and one reward model of 2000; exported masters 4000, and 1 + 2 checkpoints of weights and moments
-    assert disk_bytes(config("compute=ddp"), BF16) == (4000, 4000 + 3 * 12_000)
+    # one policy and one reward model of 2000, and two checkpoints of one in training; exported masters 4000, and 1 + 2
+    # checkpoints of weights and moments
+    assert disk_bytes(config("compute=ddp"), BF16) == (4000 + 2 * 12_000, 4000 + 3 * 12_000)
     # DeepSpeed: weights twice (2 bytes), masters, moments
-    assert disk_bytes(config("compute=zero2"), BF16) == (4000, 4000 + 3 * 16_000)
+    assert disk_bytes(config("compute=zero2"), BF16) == (4000 + 2 * 16_000, 4000 + 3 * 16_000)
     size = ModelSize(1000, 2, "given", SHAPE)  # 120 parameters learn
-    assert disk_bytes(config("compute=ddp", "model.lora_rank=2"), size) == (4000, 2000 + 3 * 1440)
-    assert disk_bytes(config("reward=gold"), BF16)[0] == 2000
-    assert (
-        disk_bytes(config("reward=warm", "reference=soup", "reference.num_policies=3"), BF16)[0] == 3 * 2000 + 4 * 2000
-    )
-    assert disk_bytes(config("optimizer=bon"), BF16) == (4000, 2000)
+    assert disk_bytes(config("compute=ddp", "model.lora_rank=2"), size) == (4000 + 2 * 1440, 2000 + 3 * 1440)
+    assert disk_bytes(config("reward=gold"), BF16)[0] == 2000 + 2 * 12_000
+    seven = config("reward=warm", "reference=soup", "reference.num_policies=3")
+    assert disk_bytes(seven, BF16)[0] == 3 * 2000 + 4 * 2000 + 2 * 12_000
+    assert disk_bytes(config("optimizer=bon"), BF16) == (4000 + 2 * 12_000, 2000)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rlx.engine.interruption import Interruption
+from rlx.core import interruption
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def handlers():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_a_library_swallows_comes_again_at_the_next_check(handlers, number):
     signal.signal(number, signal.default_int_handler)
-    interruption = Interruption()
+    interruption.listen()
     interruption.check()
     with pytest.raises(KeyboardInterrupt):  # the library that catches it
         os.kill(os.getpid(), number)
@@ -30,6 +30,6 @@ def test_an_interrupt_that_a_library_swallows_comes_again_at_the_next_check(hand
 
 def test_a_background_jobs_ignored_ctrl_c_stays_ignored(handlers):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    interruption = Interruption()
+    interruption.listen()
     os.kill(os.getpid(), signal.SIGINT)
     interruption.check()

@@ -1,0 +1,45 @@
+"""Checkpoints of a training: folders `checkpoint-<update>`, each whole once the mark that is written last lies in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlx.core import processes
+from rlx.core.error import UserError
+
+MARK = "step.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`layout` says how it lies on disk: only the same layout can read it."""
+
+    path: Path
+    step: int
+    layout: str
+    more: Mapping[str, float]  # what else its training wanted to know again
+
+    def check(self, layout: str, what: str) -> None:
+        """Raises UserError where `layout` cannot read it; `what` is trained."""
+        if self.layout != layout:
+            raise UserError(
+                f"{self.path} was written as {self.layout!r} and cannot be read as {layout!r}: go on with the compute that "
+                f"wrote it, or delete {self.path.parent} to train {what} from its start again"
+            )
+
+
+def mark(path: Path, step: int, layout: str, **more: float) -> None:
+    """Say that the checkpoint in `path` is whole."""
+    temporary = path / f"{MARK}.tmp"
+    temporary.write_text(json.dumps({"step": step, "layout": layout, **more}))
+    temporary.rename(path / MARK)
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, the same for all processes; a save that was cut short is passed over."""
+    found = []
+    for path in folder.glob(f"checkpoint-*/{MARK}"):
+        more = json.loads(path.read_text())
+        found.append(Checkpoint(path.parent, more.pop("step"), more.pop("layout", "whole"), more))
+    return processes.agreed(max(found, key=lambda checkpoint: checkpoint.step, default=None))
