@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
-from rlx.model.output_head import Against, Project, inside, said_of_tokens
+from rlx.model.output_head import Against, Project, inside, logits_of, said_of_tokens
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -68,12 +68,8 @@ class ActorCritic:
         return out
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
-        """What the output head (or `project` in its place) makes of last hidden states (..., D): logits (..., V) in fp32, with
-        Gemma-2's soft-capping, which transformers applies outside the head."""
-        head = project or self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
-        logits = head(states).float()
-        if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:  # pyright: ignore[reportAttributeAccessIssue]
-            logits = torch.tanh(logits / cap) * cap
+        """What the model, its head or `project` in its place, makes of last hidden states (..., D): logits (..., V) in fp32."""
+        logits = logits_of(self, states, project)
         return logits if temperature == 1.0 else logits / temperature
 
 

@@ -56,6 +56,26 @@ def inside(head: Module, compute: Callable[[Tensor, Project], T], states: Tensor
             del head.forward
 
 
+def logits_of(model: Any, states: Tensor, project: Project | None = None) -> Tensor:
+    """What the output head (or `project` in its place) makes of last hidden states (..., D): logits (..., V) in fp32, with
+    Gemma-2's soft-capping, which transformers applies outside the head."""
+    logits = (project or model.get_output_embeddings())(states).float()
+    if (cap := getattr(model.config, "final_logit_softcapping", None)) is not None:
+        logits = torch.tanh(logits / cap) * cap
+    return logits
+
+
+@torch.no_grad()
+def says_its_logits(model: Any) -> bool:
+    """Whether the logits of a causal LM are what `logits_of` makes of its hidden states, so that chunks of them are the
+    model's own. Architectures scale or bend them outside the head in ways of their own, under names that mean one thing
+    here and its inverse there: asking the model is the only way to know."""
+    ids_BT = torch.arange(4, device=model.device)[None]
+    own = model(input_ids=ids_BT, use_cache=False).logits.float()
+    ours = logits_of(model, model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state)
+    return own.shape == ours.shape and bool((own - ours).abs().max() <= 0.02 * own.abs().max())  # bfloat16 has 8 bits
+
+
 def token_logps(logits_BTV: Tensor, ids_BT: Tensor) -> Tensor:
     """log softmax(logits)[ids], (B, T), without standing a second (B, T, V) tensor in memory."""
     return logits_BTV.gather(-1, ids_BT[..., None]).squeeze(-1) - logits_BTV.logsumexp(-1)

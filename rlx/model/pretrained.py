@@ -18,6 +18,7 @@ from transformers import (
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
 from rlx.model.checkpoint import Weights, content_hash, local_directory, quiet
+from rlx.model.output_head import says_its_logits
 from rlx.model.recipe import Task
 from rlx.model.score_head import HEAD
 from rlx.model.tokens import pad_token_for
@@ -72,6 +73,11 @@ class Pretrained:
             )
         if lost := sorted(info["missing_keys"]):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
+        if path is None and not says_its_logits(model):  # trained from it, no other will
+            raise UserError(
+                f"model.path={directory}: {type(model).__name__} scales or bends its logits outside its output head in a way "
+                "that rlx does not know, so log-probabilities would be wrong; use a model of another architecture"
+            )
         return _fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from transformers import GraniteConfig, GraniteForCausalLM
 from word_world import ARCHITECTURES, TEMPLATE, pretrained, save_model, word_tokenizer
 
 from rlx.core.error import UserError
@@ -93,3 +94,30 @@ def test_tokenizers_are_shared_when_their_ids_mean_the_same(tmp_path):
     unlike = save_model(tmp_path / "unlike", tokenizer=word_tokenizer(words=("cat", "say")))
     assert pretrained(policy).shares_tokenizer() and pretrained(policy, reward_path=str(like)).shares_tokenizer()
     assert not pretrained(policy, reward_path=str(unlike)).shares_tokenizer()
+
+
+GRANITE = dict(
+    vocab_size=16, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+    num_key_value_heads=1, max_position_embeddings=64, pad_token_id=None, bos_token_id=1, eos_token_id=2,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_that_scales_its_logits_outside_its_head_is_refused_and_one_that_could_but_does_not_is_taken(
+    tmp_path, dtype
+):
+    tokenizer = word_tokenizer()
+    for scaling in (1.0, 8.0):
+        torch.manual_seed(0)
+        model = GraniteForCausalLM(GraniteConfig(**GRANITE | {"vocab_size": len(tokenizer)}, logits_scaling=scaling))
+        model.save_pretrained(tmp_path / str(scaling))
+        tokenizer.save_pretrained(tmp_path / str(scaling))
+    pretrained(tmp_path / "1.0", dtype=dtype).policy(None)
+    with pytest.raises(UserError, match=r"model.path=.*8.0: GraniteForCausalLM scales or bends its logits outside"):
+        pretrained(tmp_path / "8.0", dtype=dtype).policy(None)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_presets_architectures_say_their_logits(tmp_path, architecture, dtype):
+    pretrained(save_model(tmp_path, architecture), dtype=dtype).policy(None)
