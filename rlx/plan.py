@@ -14,7 +14,7 @@ from rlx.command.runs import run_dir_of, shown, state_of
 from rlx.command.sweep_index import Row, SweepDirectory
 from rlx.core.store import Recipe, Store
 from rlx.estimate import duration
-from rlx.estimate.memory import disk_bytes, held, most, sharing_of
+from rlx.estimate.memory import disk_bytes, gpu_with_vllm, held, most, sharing_of
 from rlx.estimate.size import ModelSize, known_size
 from rlx.estimate.sweep import SweepPlan, whole_sweep
 
@@ -162,6 +162,11 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     if offloaded := most(rows, offloaded=True):
         table.add_row("[bold]in the CPU's memory[/]", f"[bold]{_bytes(offloaded)}[/]", "at most")
     console.print(table)
+    if (needed := gpu_with_vllm(config, size, rows)) is not None:
+        share = f"{config['sampler']['gpu_memory_utilization']:.0%}"
+        console.print(f"vLLM takes {share} of each GPU beside it: one of {_bytes(needed)} at least", markup=False)
+    elif config["sampler"].get("mode") == "server":
+        console.print("vLLM's server, on GPUs of its own, is not in it", markup=False)
     if size.architecture is None:
         console.print("without activations and keys and values: the model's config.json is not at hand", markup=False)
     artefacts, run = disk_bytes(config, size)

@@ -219,9 +219,23 @@ def logits(shape: Architecture, tokens: int) -> int:
 
 def most(rows: list[Held], offloaded: bool = False) -> int:
     """The most that stands at once: what is always there, and the larger of the two phases."""
-    own = [row for row in rows if row.offloaded == offloaded]
-    phases = [sum(row.bytes for row in own if row.when == when) for when in ("learning", "drawing")]
-    return sum(row.bytes for row in own if row.when == "always") + max(phases)
+    return max(_in_phase(rows, when, offloaded) for when in ("learning", "drawing"))
+
+
+def _in_phase(rows: list[Held], phase: When, offloaded: bool = False) -> int:
+    return sum(row.bytes for row in rows if row.offloaded == offloaded and row.when in ("always", phase))
+
+
+def gpu_with_vllm(config: Mapping[str, Any], size: ModelSize, rows: list[Held]) -> int | None:
+    """Bytes that a GPU needs which a process shares with a colocated vLLM; None where there is none. vLLM takes its share
+    whole, whether it needs it or not: while it sleeps, where it is told to, the policy has that too."""
+    sampler = config["sampler"]
+    if sampler.get("mode") != "colocate":
+        return None
+    taken = sampler["gpu_memory_utilization"]
+    own = size.weights / sampler["tensor_parallel_size"] / taken  # its copy, in its share, without keys and values
+    learning, drawing = _in_phase(rows, "learning"), _in_phase(rows, "drawing") / (1 - taken)
+    return int(max(own, drawing, learning if sampler["sleep"] else learning / (1 - taken)))
 
 
 def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:

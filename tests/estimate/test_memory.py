@@ -4,7 +4,7 @@ import pytest
 
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.estimate.memory import activations, disk_bytes, held, logits, most
+from rlx.estimate.memory import Held, activations, disk_bytes, gpu_with_vllm, held, logits, most
 from rlx.estimate.size import Architecture, ModelSize
 
 SHAPE = Architecture(parameters=1000, layers=3, hidden=10, vocabulary=50, sides=60, cached_per_token=24)
@@ -140,3 +140,14 @@ def test_disk_holds_artefacts_checkpoints_and_the_model():
     seven = config("reward=warm", "reference=soup", "reference.num_policies=3")
     assert disk_bytes(seven, BF16)[0] == 3 * 2000 + 4 * 2000 + 2 * 12_000
     assert disk_bytes(config("optimizer=bon"), BF16) == (4000 + 2 * 12_000, 2000)
+
+
+def test_a_gpu_shared_with_vllm_is_as_large_as_what_its_share_leaves_must_hold():
+    vllm = ["sampler=vllm", "compute=ddp", "sampler.gpu_memory_utilization=0.2"]
+    rows = [Held("a", 60), Held("b", 20, "learning"), Held("c", 4, "drawing"), Held("d", 1000, offloaded=True)]
+    size = ModelSize(5, 2, "given", None)
+    assert gpu_with_vllm(config(*vllm), size, rows) == 100  # .8 of it hold 60 + 20
+    assert gpu_with_vllm(config(*vllm, "sampler.sleep=true"), size, rows) == 80  # all of it hold 60 + 20, .8 hold 64
+    assert gpu_with_vllm(config(*vllm), ModelSize(20, 2, "given", None), rows) == 200  # .2 of it hold 40 of weights
+    assert gpu_with_vllm(config("sampler=vllm", "sampler.mode=server", "compute=ddp"), size, rows) is None
+    assert gpu_with_vllm(config("compute=ddp"), size, rows) is None
