@@ -1,6 +1,7 @@
 """What the processes of a test do: the runs whose config.yaml a file lists, one after another in one group of processes;
 and the same runs in one process, to be compared with."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def done_alone(folder: Path, runs: Mapping[str, Sequence[str]]) -> tuple[Path, d
 
 
 def work(listing: Path) -> None:
+    tempfile.mkdtemp()  # as some libraries do for as long as a process lives
     for line in listing.read_text().splitlines():
         train.work(Path(line))
 

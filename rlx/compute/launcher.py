@@ -7,7 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +68,8 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     known = {field.name for field in dataclasses.fields(LaunchConfig)}  # some are newer than the oldest torch we take
     config_of_launch = LaunchConfig(**{key: value for key, value in wanted.items() if key in known})
     try:
-        elastic_launch(config_of_launch, sys.executable)("-u", "-m", "rlx.compute.worker", module, str(config))
+        with _scratch():
+            elastic_launch(config_of_launch, sys.executable)("-u", "-m", "rlx.compute.worker", module, str(config))
     except SignalException as ex:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGUSR1, signal.SIGTERM):  # more of them may come while we leave
@@ -83,6 +87,19 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
         if worded[rank].stopped:
             raise Stopped(STOPS.get(ex.failures[rank].exitcode, signal.SIGTERM)) from None
         raise cause.of_all_nodes(worded[rank], logs, node, compute.num_nodes) from None
+
+
+@contextmanager
+def _scratch() -> Iterator[None]:
+    """A directory for the temporary files of workers, who leave without clearing up."""
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="rlx-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("TMPDIR")
+            os.environ |= {} if before is None else {"TMPDIR": before}
 
 
 def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause.Failure:

@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,10 @@ def test_two_processes_give_the_numbers_of_one(alone, compute, tmp_path, monkeyp
     listing.write_text("\n".join(map(str, paths.values())))
     (cell,) = compose([*MINIATURE, *spread])
     runs_of = "forced_fsdp_runs" if compute == "fsdp" else "several_runs"
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     launch(runs_of, listing, build(checked(cell.config)["compute"]), tmp_path / "processes")
+    assert not list((tmp_path / "tmp").iterdir())  # where the workers littered
 
     for kind in ("SFTPolicy", "RewardMember"):
         made = sorted(own.glob(f"{kind}-*/model.safetensors"))
