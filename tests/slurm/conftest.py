@@ -1,15 +1,19 @@
-"""A real Slurm of two virtual nodes on this machine, for as long as the tests run."""
+"""A real Slurm of two virtual nodes on this machine, for as long as the tests run; and the same runs without it."""
 
+import functools
 import os
 import random
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.slurm.jobs import only_run
 
 LAB = Path(__file__).parent / "lab.sh"
 NODES = 2
@@ -38,8 +42,38 @@ def lab(tmp_path_factory) -> Iterator[Path]:
             subprocess.run([LAB, "stop", folder], env=env, check=False, timeout=60)
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def here(lab, cache, tmp_path, monkeypatch) -> Path:
+    """An empty working directory on the cluster, with a store that these tests share."""
+    monkeypatch.setenv("RLX_CACHE", str(cache))
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained_here(cache, tmp_path_factory) -> Callable[..., Path]:
+    """Train a line in two processes on this machine, without a cluster; the run directory. Each line once."""
+
+    @functools.cache
+    def train(*line: str) -> Path:
+        folder = tmp_path_factory.mktemp("local")
+        env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(folder / "runs")}
+        command = [sys.executable, "-m", "rlx.cli", "train", *line, "compute.num_processes=2"]
+        subprocess.run(command, env=env, check=True, timeout=300)
+        return only_run(folder)
+
+    return train
+
+
 def _cancel_all() -> None:
-    subprocess.run(["scancel", "--partition=debug,urgent"], check=False, timeout=30)
+    for partition in ("debug", "urgent"):  # scancel takes one name, and finds no job in "debug,urgent"
+        subprocess.run(["scancel", f"--partition={partition}"], check=False, timeout=30)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         left = subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, timeout=30).stdout

@@ -1,14 +1,11 @@
 """Runs as jobs of a real Slurm: on two nodes, with a process that is killed, preempted and requeued, and as a sweep."""
 
-import json
 import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,95 +13,29 @@ import pytest
 from rlx.cli import main
 from rlx.command.sweep_index import read_rows
 from rlx.slurm.job import submitted
-from tests.test_train import MINIATURE, numbers
+from tests.slurm.jobs import (
+    LONGER,
+    asked_to_leave_and_requeued,
+    at_step,
+    demand_same_numbers,
+    ended,
+    log_of,
+    on_two_nodes,
+    scontrol,
+    status,
+    submit,
+    wait,
+)
+from tests.test_train import MINIATURE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-# Only a signal makes a checkpoint before the end.
-LINE = [
-    *MINIATURE,
-    "num_steps=20",
-    "evaluation.interval=10",
-    "checkpoint.interval=20",
-    "compute=ddp",
-    "compute.num_processes=2",
-]
-TWO_NODES = [*LINE, "compute.num_nodes=2", "slurm.gpus=0"]
+LINE = [*LONGER, "compute=ddp"]
+TWO_NODES = on_two_nodes(*LINE)
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def here(lab, cache, tmp_path, monkeypatch):
-    """An empty working directory on the cluster, with a store that the tests of this file share."""
-    monkeypatch.setenv("RLX_CACHE", str(cache))
-    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def local(cache, tmp_path_factory):
-    """The run of two processes on this machine, without a cluster."""
-    folder = tmp_path_factory.mktemp("local")
-    env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(folder / "runs")}
-    subprocess.run([sys.executable, "-m", "rlx.cli", "train", *LINE], env=env, check=True, timeout=300)
-    return only_run(folder)
-
-
-def only_run(folder: Path) -> Path:
-    (config,) = (folder / "runs").glob("*/config.yaml")
-    return config.parent
-
-
-def submit(folder: Path, *line: str) -> tuple[Path, str]:
-    """The run directory and its job's id, which are there as soon as the command returns."""
-    assert main(["submit", *line]) == 0
-    run = only_run(folder)
-    job = submitted(run)
-    assert job is not None
-    return run, job.id
-
-
-def scontrol(job: str) -> dict[str, str]:
-    command = ["scontrol", "--oneliner", "show", "job", job]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-    return dict(re.findall(r"(\w+)=(\S+)", said))
-
-
-def wait(what: Callable[[], object], why: str, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.1)
-
-
-def ended(job: str, seconds: float = 400) -> dict[str, str]:
-    """What Slurm knows of the job once it has ended for good."""
-    over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-    wait(lambda: scontrol(job)["JobState"] in over, f"job {job} does not end: {scontrol(job)}", seconds)
-    return scontrol(job)
-
-
-def at_step(run: Path, step: int) -> None:
-    """Wait until it has learnt from that many rollouts, and is not done."""
-
-    def there() -> bool:
-        path = run / "metrics.jsonl"
-        return path.is_file() and f'"step": {step}, "split": "train"' in path.read_text()
-
-    wait(there, f"{run} does not come to step {step}: {log_of(run)[-3000:]}")
-    assert not (run / "summary.json").exists()
-
-
-def log_of(run: Path) -> str:
-    return "".join(path.read_text() for path in run.glob("slurm-*.out"))
-
-
-def status(run: Path) -> dict:
-    return json.loads((run / "status.json").read_text())
+def local(trained_here):
+    return trained_here(*LINE)
 
 
 def test_a_two_node_job_ends_with_the_numbers_of_a_local_run(local, here, capsys):
@@ -113,8 +44,7 @@ def test_a_two_node_job_ends_with_the_numbers_of_a_local_run(local, here, capsys
     assert time.monotonic() - started < 20  # it does not wait for the run
     told = ended(job)
     assert (told["JobState"], told["ExitCode"], told["NumNodes"]) == ("COMPLETED", "0:0", "2"), log_of(run)[-3000:]
-    assert numbers(run) == numbers(local)
-    assert json.loads((run / "summary.json").read_text()) == json.loads((local / "summary.json").read_text())
+    demand_same_numbers(run, local)
     assert status(run)["state"] == "done" and status(run)["job"] == job
     assert main(["status", run.name]) == 0
     assert re.search(rf"done +20 of 20 +{job}", capsys.readouterr().out)
@@ -161,15 +91,11 @@ def environ(pid: int) -> list[bytes]:
 def test_a_job_asked_to_leave_saves_is_requeued_and_ends_with_the_numbers_of_an_undisturbed_one(local, here):
     run, job = submit(here, *TWO_NODES)
     at_step(run, 3)
-    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=30)
-    wait(lambda: scontrol(job)["Restarts"] == "1", f"not requeued: {log_of(run)[-3000:]}")
-    (saved,) = (run / "checkpoints").glob("*/step.json")
-    assert json.loads(saved.read_text())["step"] < 20
+    asked_to_leave_and_requeued(run, job)
     told = ended(job)
     assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
     assert f"rlx: job {job} goes back into the queue" in log_of(run) and "going on after step" in log_of(run)
-    assert numbers(run) == numbers(local)
-    assert json.loads((run / "summary.json").read_text()) == json.loads((local / "summary.json").read_text())
+    demand_same_numbers(run, local)
 
 
 def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
@@ -180,7 +106,7 @@ def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
     told = ended(job)
     assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
     assert "going on after step" in log_of(run)
-    assert numbers(run) == numbers(local)
+    demand_same_numbers(run, local)
 
 
 def test_a_cancelled_job_saves_and_does_not_come_back(local, here, capsys):
@@ -189,7 +115,7 @@ def test_a_cancelled_job_saves_and_does_not_come_back(local, here, capsys):
     subprocess.run(["scancel", job], check=True, timeout=30)
     told = ended(job, seconds=90)
     assert (told["JobState"], told["Restarts"]) == ("CANCELLED", "0")
-    wait(lambda: status(run)["state"] != "running", "it does not say that it was stopped", seconds=30)
+    wait(lambda: status(run)["state"] != "running", lambda: "it does not say that it was stopped", seconds=30)
     assert (status(run)["state"], status(run)["reason"]) == ("interrupted", "stopped by SIGTERM")
     assert list((run / "checkpoints").glob("*/step.json"))
     time.sleep(10)  # a requeued job would wait for 5
