@@ -98,6 +98,21 @@ def test_a_job_asked_to_leave_saves_is_requeued_and_ends_with_the_numbers_of_an_
     demand_same_numbers(run, local)
 
 
+def test_a_job_asked_to_leave_while_an_artefact_trains_goes_on_with_it(here, monkeypatch):
+    monkeypatch.setenv("RLX_CACHE", str(here / "own cache"))
+    run, job = submit(here, *TWO_NODES, "sft.num_epochs=20", "checkpoint.minutes=0")
+    wait(
+        lambda: list(here.glob("own cache/SFTPolicy-*.unfinished/*/step.json")),
+        lambda: f"no checkpoint of an SFT policy: {log_of(run)[-3000:]}",
+    )
+    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=30)
+    told = ended(job)
+    assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
+    assert f"rlx: job {job} goes back into the queue" in log_of(run)
+    assert "SFT policy 0: going on after update" in log_of(run)
+    assert status(run)["state"] == "done" and not list(here.glob("own cache/*.unfinished"))
+
+
 def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
     run, job = submit(here, *TWO_NODES)
     at_step(run, 3)
