@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from rlx import report
@@ -33,6 +33,7 @@ from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
+from rlx.model.precision import cast
 from rlx.page.card import model_card
 from rlx.tracker.jsonl import Jsonl
 
@@ -111,6 +112,7 @@ class Training:
         self.directory.keep_rows_until(-1)
         with self.provenance.stage("best of n"):
             policy, summary = BestOfN(self.cell, self.assembly, paths, self.directory, self.tracker).run()
+        self.dtype = policy.dtype
         return self.conclude(policy, summary)
 
     def optimise(self, policy: PreTrainedModel) -> dict[str, float]:
@@ -126,10 +128,10 @@ class Training:
     def make_policy(self, start: Path) -> PreTrainedModel:
         """The policy at `start`, to learn: with the critic that its optimiser wants, and adapters where the model has them."""
         policy = self.cell.model.policy(start)
-        self.reduced = policy.dtype == torch.bfloat16 and torch.cuda.is_available()
+        self.dtype = policy.dtype
         lora = self.cell.model.lora("CAUSAL_LM")
         if lora is None:
-            policy.float()  # masters: in bfloat16, small updates would round to nothing
+            cast(policy, torch.float32)  # masters: in bfloat16, small updates would round to nothing
         policy = with_critic(policy, self.cell.optimizer.critic)
         return with_adapters(policy, lora, seed_of("adapters", self.settings.seed))
 
@@ -173,7 +175,7 @@ class Training:
                 self.bar.advance(checkpoint.step)
                 self.trainer.train(resume_from_checkpoint=str(checkpoint.path))
             else:
-                self.measure(0)
+                self.trainer.add_callback(_Start(self))
                 self.trainer.train()
         interruption.check()
 
@@ -200,7 +202,7 @@ class Training:
         self.save_provenance()
         if processes.first():
             card = model_card(load_record(self.directory.path))
-            export_policy(policy, self.cell.model.tokenizer(), self.directory.path / "model", card)
+            export_policy(policy, self.cell.model.tokenizer(), self.directory.path / "model", card, self.dtype)
         return summary
 
     def show(self, summary: dict[str, float]) -> None:
@@ -252,8 +254,19 @@ class Training:
             remove_unused_columns=False,
             ignore_data_skip=True,
             seed=self.settings.seed % 2**31,
-            **self.cell.compute.training_arguments() | {"bf16": self.reduced},
+            **self.cell.compute.training_arguments() | {"bf16": self.dtype == torch.bfloat16},
         )
+
+
+class _Start(TrainerCallback):
+    """Measures the policy before it learns, but no sooner than a back end has it: DeepSpeed is what moves it to the GPU and
+    to the precision that it will be measured in from then on."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        self.training.measure(0)
 
 
 def _cell(value: object) -> object:

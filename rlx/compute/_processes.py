@@ -28,6 +28,7 @@ class Processes:
     grace: Positive  # s
 
     in_parts: ClassVar[bool] = False  # whether a process's checkpoint is a part of the whole
+    casts_weights: ClassVar[bool] = False  # whether a policy of bfloat16 learns in such weights, in place of autocast
 
     @property
     def layout(self) -> str:

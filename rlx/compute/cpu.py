@@ -1,4 +1,4 @@
-"""One process on the CPU, in fp32."""
+"""One process on the CPU."""
 
 import os
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ class CPU:
     num_processes: ClassVar[int] = 1
     num_nodes: ClassVar[int] = 1
     layout: ClassVar[str] = "whole"
+    casts_weights: ClassVar[bool] = False
 
     def start(self) -> None:
         """To be called before any model is made: this process sees no GPU, should there be one."""
@@ -33,5 +34,5 @@ class CPU:
         return {}
 
     def training_arguments(self) -> dict[str, object]:
-        """The device and precision; TRL's and transformers' own defaults (bf16) are for GPUs."""
+        """The device, and fp32 unless the model is bfloat16: TRL's own default is bf16."""
         return {"use_cpu": True, "bf16": False}

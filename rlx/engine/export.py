@@ -3,17 +3,22 @@
 import shutil
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.model.actor_critic import without_critic
+from rlx.model.precision import cast
 
 
-def export_policy(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, card: str) -> None:
-    """Write model, tokenizer and README.md to `path`; the directory appears whole or not at all."""
+def export_policy(
+    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, card: str, dtype: torch.dtype
+) -> None:
+    """Write model (in `dtype`), tokenizer and README.md to `path`; the directory appears whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     plain = policy.merge_and_unload() if isinstance(policy, PeftModel) else policy  # pyright: ignore[reportCallIssue]
+    cast(plain, dtype)
     plain.save_pretrained(part, state_dict=without_critic(plain.state_dict()))
     tokenizer.save_pretrained(part)
     (part / "README.md").write_text(card)

@@ -155,7 +155,8 @@ class OnPolicyTrainer(Trainer):
         asked = {"completion_length": shape[2], "temperature": self.actors.sampler.temperature}
         against = None
         if (measure := self.algorithm.comparison(self.regularizer)) is not None:
-            against = compared_with(self.actors.reference, inputs, measure, **asked)
+            with self.accelerator.autocast():  # as where its log-probabilities come from
+                against = compared_with(self.actors.reference, inputs, measure, **asked)
         out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, against=against)
         output = PolicyOutput(
             logps_NKT=out["logps"].view(shape),

@@ -1,7 +1,7 @@
 """What one process holds of a run's models, from its config: each line with its formula, and which of them stand together.
 
 Weights, gradients and AdamW are those of ZeRO (arXiv 1910.02054, section 3 and figure 1), with what the code does beside.
-`compute=cpu` trains in fp32; everything else is counted as on GPUs, where bfloat16 models train in mixed precision.
+bfloat16 models train in mixed precision, on CPUs as on GPUs.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,6 @@ class Sharing:
     spread: frozenset[str]
     offloaded: frozenset[str]
     deepspeed: bool
-    on_cpu: bool
 
     def part(self, what: str, number: int) -> int:
         return -(-number // self.processes) if what in self.spread else number
@@ -61,7 +60,6 @@ def sharing_of(config: Mapping[str, Any]) -> Sharing:
         spread=frozenset(SPREAD.get(name, ())),
         offloaded=frozenset(off - ({"gradients"} if name == "zero1" else set())),
         deepspeed=name.startswith("zero"),
-        on_cpu=name == "cpu",
     )
 
 
@@ -74,9 +72,9 @@ def held(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     return [*policy(config, size, sharing), *beside(config, size), *in_passing(config, size, sharing)]
 
 
-def mixed_precision(config: Mapping[str, Any], sharing: Sharing) -> bool:
-    """Whether the policy learns in bfloat16, as bfloat16 models do on GPUs."""
-    return config["model"].get("dtype") == "bfloat16" and not sharing.on_cpu
+def mixed_precision(config: Mapping[str, Any]) -> bool:
+    """Whether the policy learns in bfloat16."""
+    return config["model"].get("dtype") == "bfloat16"
 
 
 def policy(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list[Held]:
@@ -85,7 +83,7 @@ def policy(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     trained = trunks * (size.adapters(rank) if rank else size.parameters)
     frozen = trunks * size.parameters if rank else 0
-    mixed = mixed_precision(config, sharing)
+    mixed = mixed_precision(config)
     # DeepSpeed keeps every weight in the narrow type and fp32 masters beside; else what is trained is the fp32 master.
     width = size.bytes_per_parameter if mixed and sharing.deepspeed else 4
     spread = f" / {sharing.processes} processes"
@@ -169,7 +167,7 @@ def in_passing(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> 
     shape = size.architecture
     if shape is None:
         return []
-    width = 2 if mixed_precision(config, sharing) else 4
+    width = 2 if mixed_precision(config) else 4
     world, sampler, optimizer, compute = (config[group] for group in ("world", "sampler", "optimizer", "compute"))
     new = sampler.get("max_new_tokens") or 0
     tokens = new + (world.get("max_prompt_tokens") or 0)
@@ -254,8 +252,7 @@ def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
         return artefacts, size.weights
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     checkpoint = _checkpoint(config, trunks * (size.adapters(rank) if rank else size.parameters))
-    exported = size.weights if rank else size.parameters * 4  # the fp32 masters
-    return artefacts, exported + (config["checkpoint"]["keep"] + 1) * checkpoint
+    return artefacts, size.weights + (config["checkpoint"]["keep"] + 1) * checkpoint
 
 
 def training_bytes(config: Mapping[str, Any], size: ModelSize) -> int:
@@ -269,5 +266,5 @@ def _checkpoint(config: Mapping[str, Any], trained: int) -> int:
     """Bytes of one, of that many parameters."""
     sharing = sharing_of(config)
     if sharing.deepspeed:  # the weights twice: in its own files, and put together
-        return trained * (2 * (2 if mixed_precision(config, sharing) else 4) + 4 + 8)
+        return trained * (2 * (2 if mixed_precision(config) else 4) + 4 + 8)
     return trained * (4 + 8)

@@ -10,7 +10,7 @@ from typing import Any
 
 from rlx.core.error import UserError
 
-BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+BYTES = {"float32": 4, "bfloat16": 2}
 
 
 @dataclass(frozen=True)

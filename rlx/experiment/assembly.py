@@ -20,6 +20,7 @@ from rlx.engine.prompts import EncodedPrompts, encode
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
+from rlx.model.precision import beside_masters
 from rlx.reward._ensemble import Ensemble
 from rlx.reward.single import Single
 from rlx.supervised.reference_set import read_reference_set
@@ -44,15 +45,20 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
     scorer = _scorer(cell, members, judge, paths["reference set"])
+    masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights
+
+    def beside(model: PreTrainedModel) -> PreTrainedModel:
+        if masters and model.dtype == torch.bfloat16:
+            beside_masters(model)
+        return on_device(with_critic(model, "none"))
+
     if isinstance(policy, PeftModel):
         start = without_adapters(policy)
         log.info("the policy without its adapters is its own start: no second copy of the weights is loaded for it")
     else:
-        start = on_device(with_critic(cell.model.policy(policies[0]).requires_grad_(False).eval(), "none"))
-    if getattr(cell.reference, "is_start", False):
-        reference = start
-    else:
-        reference = on_device(with_critic(cell.reference.combine(policies, cell.model), "none"))
+        start = beside(cell.model.policy(policies[0]).requires_grad_(False).eval())
+    is_start = getattr(cell.reference, "is_start", False)
+    reference = start if is_start else beside(cell.reference.combine(policies, cell.model))
     tokenizer = cell.model.tokenizer()
     actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
 from rlx.model.output_head import Against, Project, inside, logits_of, said_of_tokens
+from rlx.model.precision import FullPrecision
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -64,7 +65,7 @@ class ActorCritic:
         if values and (value_head := getattr(self, "value_head", None)) is not None:
             critic = getattr(self, "critic", None)
             seen = hidden if critic is None else critic(**inputs).last_hidden_state
-            out["values"] = value_head(seen[:, before]).squeeze(-1).float()
+            out["values"] = value_head(seen[:, before]).squeeze(-1)
         return out
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
@@ -82,7 +83,9 @@ def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:
     if critic == "none":
         return model
     size = model.config.get_text_config().hidden_size
-    model.value_head = nn.Linear(size, 1, dtype=model.dtype, device=model.device)
+    model.value_head = FullPrecision(
+        size, 1, device=model.device
+    )  # in bfloat16, adapters would be trained beside a head that rounds
     nn.init.zeros_(model.value_head.weight)
     nn.init.zeros_(model.value_head.bias)
     if critic == "separate":

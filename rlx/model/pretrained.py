@@ -24,6 +24,9 @@ from rlx.model.score_head import HEAD
 from rlx.model.tokens import pad_token_for
 
 log = logging.getLogger(__name__)
+# Raised where artefacts of models that are not float32 come out otherwise than before. 2: autocast on CPUs too, score heads
+# in float32.
+MIXED_PRECISION = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Pretrained:
     reward_path: str | None  # trunk of the reward models; None = the SFT policy's
     reward_revision: str | None
     chat_template: str | None  # Jinja file, for policy and reward trunk alike; None = each tokenizer's own
-    dtype: Literal["float32", "bfloat16", "float16"]
+    dtype: Literal["float32", "bfloat16"]
     lora_rank: NonNegativeInt  # 0 = all weights are trained
     lora_alpha: Positive
     lora_dropout: NonNegative
@@ -48,7 +51,8 @@ class Pretrained:
         template = _read_template(self.chat_template) if self.chat_template else None
         lora = [self.lora_rank, self.lora_alpha, self.lora_dropout] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
-        return [_identity(self.path, self.revision), reward, template, self.dtype, lora]
+        dtype = self.dtype if self.dtype == "float32" else [self.dtype, MIXED_PRECISION]
+        return [_identity(self.path, self.revision), reward, template, dtype, lora]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer(self.path, self.revision, "model.path")

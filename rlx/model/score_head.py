@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.model.checkpoint import Weights, local_directory, quiet
+from rlx.model.precision import in_full_precision
 
 log = logging.getLogger(__name__)
 HEAD = "score.weight"
@@ -68,10 +69,12 @@ def last_hidden(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tens
 
 def score_tokens(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Raw scores (B,) in float32, read at the last *unmasked* token. transformers reads at the last token that is not
-    the padding token, which a policy may have drawn."""
+    the padding token, which a policy may have drawn. Under a policy's autocast or not, a score is the same: it is set
+    against a mean and a spread that were measured without."""
     head = model.score
-    assert isinstance(head, torch.nn.Module)
-    return head(last_hidden(model, ids_BT, mask_BT)).squeeze(-1).float()
+    assert isinstance(head, torch.nn.Linear)
+    with torch.autocast(ids_BT.device.type, enabled=False):
+        return in_full_precision(head, last_hidden(model, ids_BT, mask_BT)).squeeze(-1)
 
 
 def pack(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
 from rlx.core.store import Workplace
 from rlx.model.checkpointing import checkpointing
+from rlx.model.precision import cast, with_full_precision
 from rlx.model.whole import blank_of, is_spread, plain_copy
 
 log = logging.getLogger(__name__)
@@ -84,8 +85,7 @@ class Training:
             **checkpointing(self.gradient_checkpointing),
             "seed": seed,
             "data_seed": seed,
-            "bf16": cuda and dtype == torch.bfloat16,
-            "fp16": cuda and dtype == torch.float16,
+            "bf16": dtype == torch.bfloat16,
             "use_cpu": not cuda,
             "dataloader_pin_memory": cuda,
             "logging_steps": 1,
@@ -181,7 +181,9 @@ class _Trained:
     def __init__(self, model: PreTrainedModel, lora: LoraConfig | None) -> None:
         self.dtype = model.dtype
         if lora is None:
-            model.float()
+            cast(model, torch.float32)
+        if isinstance(head := getattr(model, "score", None), torch.nn.Linear):
+            with_full_precision(head)  # trained whole beside adapters, too
         self._blank: Any = None
         if processes.size() > 1:  # a back end may take the model apart
             self._blank = blank_of(model if lora is None else get_peft_model(copy.deepcopy(model), copy.deepcopy(lora)))
@@ -192,7 +194,7 @@ class _Trained:
             model = plain_copy(model, self._blank)
         if isinstance(model, PeftModel):
             model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
-        return model.to(self.dtype).requires_grad_(False).eval()
+        return cast(model, self.dtype).requires_grad_(False).eval()
 
     def snapshot(self, model: Any) -> PreTrainedModel:
         """The same of a copy, while the training goes on."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig
+from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, TrainingArguments
 
 from rlx.core import checkpoints
@@ -13,6 +14,7 @@ from rlx.engine.export import export_policy
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.model.actor_critic import with_adapters, with_critic
+from rlx.model.precision import cast
 from rlx.optimizer.ppo import PPO
 from rlx.regularizer.chi2 import Chi2
 from rlx.regularizer.kl import KL
@@ -50,6 +52,7 @@ def trainer(
     broken=False,
     lr=5e-3,
     lora=None,
+    bf16=False,
 ):
     ppo = PPO(
         num_samples=2,
@@ -69,6 +72,8 @@ def trainer(
     torch.manual_seed(0)
     reference = with_critic(type(model)(model.config), "none")
     reference.load_state_dict(model.state_dict())
+    if bf16:
+        cast(reference, torch.bfloat16)
     prompts = EncodedPrompts(
         [Prompt(str(i), str(i)) for i in range(20)], [[2 + i % 10] * (1 + i % 3) for i in range(20)], 0, 0
     )
@@ -78,6 +83,7 @@ def trainer(
         learning_rate=lr,
         per_device_train_batch_size=1,
         use_cpu=True,
+        bf16=bf16,
         report_to=[],
         logging_strategy="no",
         save_strategy="no",
@@ -127,15 +133,16 @@ def test_the_same_seed_gives_the_same_numbers_bit_for_bit(tiny_llama, tmp_path):
     assert first == second
 
 
-def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, tmp_path):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, tmp_path, bf16):
     start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
     whole, resumed = [], []
-    trainer(tiny_llama, tmp_path / "whole", whole, steps=6).train()
+    trainer(tiny_llama, tmp_path / "whole", whole, steps=6, bf16=bf16).train()
     found = checkpoints.latest(tmp_path / "whole")
     assert (found.step, found.more, found.layout) == (4, {"beta": 0.01}, "whole")
     again = type(tiny_llama).__mro__[2](tiny_llama.config)
     again.load_state_dict(start)
-    continued = trainer(again, tmp_path / "whole", resumed, steps=6)
+    continued = trainer(again, tmp_path / "whole", resumed, steps=6, bf16=bf16)
     continued.train(resume_from_checkpoint=str(found.path))
     assert resumed == whole[4:]
     for name, x in tiny_llama.state_dict().items():
@@ -182,7 +189,7 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     )
     ids = torch.tensor([[3, 4, 5]])
     before = learner.plain_policy().eval()(input_ids=ids).logits
-    export_policy(learner.plain_policy(), _NoTokenizer(), tmp_path / "model", "card")
+    export_policy(learner.plain_policy(), _NoTokenizer(), tmp_path / "model", "card", torch.float32)
     plain, info = LlamaForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"]
     torch.testing.assert_close(plain(ids).logits, before, atol=1e-4, rtol=1e-4)
@@ -199,6 +206,43 @@ def test_dropout_of_the_adapters_does_not_move_the_log_probabilities_that_are_le
     learner.train()
     assert rows[0][1]["val/ratio"] == pytest.approx(1, abs=1e-5)
     assert rows[0][1]["policy/approxkl_avg"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("critic", ["shared", "separate"])
+def test_in_bfloat16_steps_that_it_would_round_to_nothing_add_up_in_the_masters(tiny_llama, tmp_path, critic):
+    """16 updates of 1e-6; numbers of bfloat16 near .02, where these weights lie, are 2^-13 = .0001 apart."""
+    cast(cast(tiny_llama, torch.bfloat16), torch.float32)  # as it comes from disk
+    start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
+    rows = []
+    learner = trainer(tiny_llama, tmp_path, rows, steps=4, critic=critic, lr=1e-6, bf16=True)
+    learner.train()
+    assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in rows)
+    state = latest_checkpoint(tmp_path).path / "model.safetensors"
+    for found in (learner.plain_policy().state_dict(), load_file(state)):
+        moved = torch.cat([(found[k] != v).flatten() for k, v in start.items() if "layers" in k])
+        assert {x.dtype for x in found.values()} == {torch.float32} and moved.float().mean() > 0.9
+    export_policy(learner.plain_policy(), _NoTokenizer(), tmp_path / "model", "card", torch.bfloat16)
+    exported = load_file(tmp_path / "model" / "model.safetensors")
+    assert {x.dtype for x in exported.values()} == {torch.bfloat16} and exported.keys() == start.keys()
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("rank", [0, 8])
+def test_in_bfloat16_the_policy_that_learns_is_the_one_that_drew_and_its_start_is_the_reference(
+    tiny_llama, tmp_path, rank
+):
+    """At a rate of 0. Ratios are 1 but for products of other shapes, from the rollout to a minibatch. A reference of its own
+    rounds its residual stream, which the policy's masters do not, and what is left of that is noise (measured: 1e-5 nats a
+    completion); with adapters, both are one model."""
+    lora = LoraConfig(r=rank, target_modules="all-linear", task_type="CAUSAL_LM") if rank else None
+    cast(tiny_llama, torch.bfloat16)
+    rows = []
+    start = tiny_llama if rank else cast(tiny_llama, torch.float32)
+    learner = trainer(start, tmp_path, rows, steps=1, interval=10, lr=0.0, lora=lora, bf16=True)
+    learner.train()
+    row = rows[0][1]
+    assert row["val/ratio"] == pytest.approx(1, abs=1e-4) and row["policy/approxkl_avg"] < 1e-6
+    assert row["objective/kl"] == pytest.approx(0, abs=0 if rank else 1e-3)
 
 
 class _NoTokenizer:

@@ -74,6 +74,7 @@ def test_the_fingerprint_is_of_the_content_and_not_of_the_place_or_the_learning_
     assert pretrained(one).fingerprint() == pretrained(same, policy_learning_rate=1.0).fingerprint()
     assert pretrained(one).fingerprint() != pretrained(other).fingerprint()
     assert pretrained(one).fingerprint() != pretrained(one, lora_rank=2).fingerprint()
+    assert pretrained(one).fingerprint() != pretrained(one, dtype="bfloat16").fingerprint()
 
 
 def test_a_hub_models_fingerprint_is_its_id_and_revision():
