@@ -30,5 +30,6 @@ def plain_weights(policy: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         if adapted and layer and own == "weight":
             adapters = model.get_submodule(layer)
             for adapter in adapters.active_adapters:
-                full = full + whole(adapters.get_delta_weight(adapter)).to(full.dtype)
+                # Both rounded once: the change alone, rounded to bfloat16 before, would be rounded twice.
+                full = (full + whole(adapters.get_delta_weight(adapter))).to(full.dtype)
         yield name.replace(".base_layer.", "."), full

@@ -7,6 +7,7 @@ from transformers import LlamaForCausalLM
 
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.bare import without_adapters
+from rlx.model.precision import cast
 from rlx.model.weights import plain_weights
 
 LORA = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -31,10 +32,13 @@ def test_a_critic_is_left_out_and_everything_else_is_there_as_it_is(tiny_llama, 
     assert all(torch.equal(found[name], x) for name, x in wanted.items())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("critic", ["shared", "separate"])
-def test_adapters_are_added_in_as_merging_them_would_and_the_policy_keeps_its_weights_to_the_bit(tiny_llama, critic):
+def test_adapters_are_added_in_as_merging_them_would_and_the_policy_keeps_its_weights_to_the_bit(
+    tiny_llama, critic, dtype
+):
     plain = set(tiny_llama.state_dict())
-    policy = adapted(tiny_llama, critic)
+    policy = adapted(cast(tiny_llama, dtype), critic)
     before = {name: x.clone() for name, x in policy.state_dict().items()}
     found = dict(plain_weights(policy))
     assert all(torch.equal(policy.state_dict()[name], x) for name, x in before.items())
