@@ -91,6 +91,7 @@ def log_probabilities(scale: Scale, device: str) -> list[Row]:
 
     from rlx.model import output_head
     from rlx.model.actor_critic import with_critic
+    from rlx.model.precision import cast
 
     model = with_critic(llama(scale), "none").to(device).eval()
     inputs, found, chunk = inputs_of(scale, 4, device), {}, output_head.CHUNK
@@ -101,7 +102,7 @@ def log_probabilities(scale: Scale, device: str) -> list[Row]:
         output_head.CHUNK = chunk
         with torch.autocast(device, dtype=torch.bfloat16):
             found["masters, autocast"] = model(**inputs)["logps"]
-        found["weights in bfloat16"] = model.to(torch.bfloat16)(**inputs)["logps"]
+        found["weights in bfloat16"] = cast(model, torch.bfloat16)(**inputs)["logps"]
     off = {name: (x.float() - found["whole"]).abs() for name, x in found.items()}
     rows = [Row("log-probabilities in chunks against whole, most", f"{off['in chunks'].max():.1e} nats",
                 bool(off["in chunks"].max() <= CHUNKS_MOST))]  # fmt: skip
@@ -152,19 +153,22 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
     from rlx.engine.trainer import OnPolicyTrainer, Plan
     from rlx.model.actor_critic import with_adapters, with_critic
     from rlx.model.bare import without_adapters
+    from rlx.model.precision import beside_masters, cast
     from rlx.optimizer.ppo import PPO
     from rlx.regularizer.kl import KL
     from rlx.sampler.transformers import Transformers
 
     cuda = device == "cuda"
     lora = LoraConfig(r=rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM") if rank else None
-    model = llama(scale).to(torch.bfloat16 if lora else torch.float32)
+    model = cast(llama(scale), torch.bfloat16)
+    model = model if lora else cast(model, torch.float32)
     count = model.num_parameters()
     policy = with_adapters(with_critic(model, "shared"), lora)
     if lora:
         reference: Any = without_adapters(policy)  # pyright: ignore[reportArgumentType]
     else:
-        reference = with_critic(llama(scale).to(device, torch.bfloat16).requires_grad_(False).eval(), "none")
+        reference = beside_masters(cast(llama(scale), torch.bfloat16)).requires_grad_(False).eval()
+        reference = with_critic(reference.to(device), "none")
     algorithm = PPO(
         num_samples=1, num_epochs=1, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
         value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False, reward_clip=None,
@@ -177,7 +181,7 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         args = TrainingArguments(
-            output_dir=folder, num_train_epochs=2, learning_rate=1e-6, use_cpu=not cuda, bf16=cuda, report_to=[],
+            output_dir=folder, num_train_epochs=2, learning_rate=1e-6, use_cpu=not cuda, bf16=True, report_to=[],
             logging_strategy="no", save_strategy="no", disable_tqdm=True, remove_unused_columns=False,
             ignore_data_skip=True, gradient_accumulation_steps=scale.micro,
         )  # fmt: skip
@@ -226,10 +230,12 @@ def estimated(scale: Scale, rank: int, cuda: bool) -> int:
 def scoring(scale: Scale, device: str) -> list[Row]:
     import torch
 
+    from rlx.model.precision import cast
     from rlx.reward._ensemble import Ensemble, LoadedMember
 
     def scorer(num: int) -> Ensemble:
-        models = [llama(scale, "SequenceClassification", seed).to(device, torch.bfloat16).eval() for seed in range(num)]
+        models = [cast(llama(scale, "SequenceClassification", seed), torch.bfloat16) for seed in range(num)]
+        models = [model.to(device).eval() for model in models]
         return Ensemble([LoadedMember(model, 0.0, 1.0, [], None) for model in models], lambda x: x.mean(0))
 
     ids = inputs_of(scale, scale.scored, device)["input_ids"]
