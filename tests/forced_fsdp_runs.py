@@ -16,6 +16,8 @@ def _forced(self, *args, fsdp_plugin=None, **keywords) -> None:
     _started(self, *args, fsdp_plugin=fsdp_plugin, **keywords)
     if fsdp_plugin is not None:
         self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
+        if self._mixed_precision != "no":
+            fsdp_plugin.set_mixed_precision(self._mixed_precision)
         PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
 

@@ -16,7 +16,7 @@ class Zero(Processes):
 
     stage: ClassVar[int]
     in_parts: ClassVar[bool] = True
-    casts_weights: ClassVar[bool] = True  # masters lie beside them
+    casts_weights: ClassVar[bool] = True  # whose masters lie beside them
 
     def start(self) -> None:
         super().start()

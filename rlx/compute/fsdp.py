@@ -17,6 +17,7 @@ class FSDP(Processes):
     offload: bool  # to the CPU's memory
 
     in_parts: ClassVar[bool] = True
+    casts_weights: ClassVar[bool] = True  # layer by layer, from masters
 
     def start(self) -> None:
         if not torch.cuda.is_available():

@@ -30,6 +30,7 @@ from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.model.actor_critic import without_dropout
 from rlx.model.bare import standing_in
+from rlx.model.precision import cast
 from rlx.model.whole import blank_of, is_spread, plain_copy
 
 
@@ -93,7 +94,10 @@ class OnPolicyTrainer(Trainer):
         elif hasattr(next(policy.parameters()), "ds_id"):
             whole = unwrap_model_for_generation(wrapped, self.accelerator)
         else:  # FSDP's modules gather and let go as they please: a copy, for as long as it is needed
-            whole = nullcontext(plain_copy(policy, self._blank).to(self.args.device))
+            copied = plain_copy(policy, self._blank)
+            if self.args.bf16:  # as FSDP makes it while the policy learns
+                cast(copied, torch.bfloat16)
+            whole = nullcontext(copied.to(self.args.device))
         with whole as gathered, standing_in(policy, gathered), self.accelerator.autocast():
             yield gathered
 

@@ -36,6 +36,7 @@ class Sharing:
     spread: frozenset[str]
     offloaded: frozenset[str]
     deepspeed: bool
+    on_cpu: bool
 
     def part(self, what: str, number: int) -> int:
         return -(-number // self.processes) if what in self.spread else number
@@ -60,6 +61,7 @@ def sharing_of(config: Mapping[str, Any]) -> Sharing:
         spread=frozenset(SPREAD.get(name, ())),
         offloaded=frozenset(off - ({"gradients"} if name == "zero1" else set())),
         deepspeed=name.startswith("zero"),
+        on_cpu=name == "cpu",
     )
 
 
@@ -118,7 +120,7 @@ def policy(config: Mapping[str, Any], size: ModelSize, sharing: Sharing) -> list
 
 
 def _gathered(trained: int, frozen: int, width: int, size: ModelSize, sharing: Sharing) -> list[Held]:
-    whole = trained * width + frozen * size.bytes_per_parameter
+    whole = (trained + frozen) * size.bytes_per_parameter
     if not sharing.deepspeed:
         return [Held("a whole copy of the policy", whole, "drawing", how="FSDP, to draw with and to be scored")]
     at_once = min(trained + frozen, GATHERED_AT_ONCE) * size.bytes_per_parameter

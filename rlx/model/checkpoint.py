@@ -15,6 +15,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import safe_open
 from torch import Tensor
+from transformers.integrations import deepspeed
 from transformers.utils import logging as transformers_logging
 
 from rlx.core.error import UserError
@@ -99,6 +100,18 @@ def quiet() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Quiet, and whole: while ZeRO-3 trains a policy, transformers would take apart whatever else is loaded."""
+    training = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        with quiet():
+            yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = training
 
 
 def content_hash(directory: Path) -> str:

@@ -17,7 +17,7 @@ from transformers import (
 
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
-from rlx.model.checkpoint import Weights, content_hash, local_directory, quiet
+from rlx.model.checkpoint import Weights, content_hash, loading, local_directory
 from rlx.model.output_head import says_its_logits
 from rlx.model.recipe import Task
 from rlx.model.score_head import HEAD
@@ -71,7 +71,7 @@ class Pretrained:
 
     def policy(self, path: Path | None) -> PreTrainedModel:
         directory = local_directory(self.path, self.revision, "model.path") if path is None else path
-        with quiet():
+        with loading():
             model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
                 directory, dtype=self._dtype, output_loading_info=True
             )
@@ -90,7 +90,7 @@ class Pretrained:
             directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
             if HEAD in Weights(directory).names():
                 log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
-        with quiet():
+        with loading():
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
             )

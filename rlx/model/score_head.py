@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
-from rlx.model.checkpoint import Weights, local_directory, quiet
+from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     """
     directory = local_directory(str(name), revision, key)
     check_score_head(directory, f"{key}={name}")
-    with quiet():
+    with loading():
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory, num_labels=1, dtype="auto", output_loading_info=True
         )

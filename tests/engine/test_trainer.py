@@ -217,7 +217,7 @@ def test_in_bfloat16_steps_that_it_would_round_to_nothing_add_up_in_the_masters(
     learner = trainer(tiny_llama, tmp_path, rows, steps=4, critic=critic, lr=1e-6, bf16=True)
     learner.train()
     assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in rows)
-    state = latest_checkpoint(tmp_path).path / "model.safetensors"
+    state = checkpoints.latest(tmp_path).path / "model.safetensors"
     for found in (learner.plain_policy().state_dict(), load_file(state)):
         moved = torch.cat([(found[k] != v).flatten() for k, v in start.items() if "layers" in k])
         assert {x.dtype for x in found.values()} == {torch.float32} and moved.float().mean() > 0.9

@@ -54,7 +54,7 @@ def test_zero_spreads_masters_and_moments_then_gradients_then_weights(choice, we
 def test_fsdp_spreads_the_fp32_masters_that_it_trains():
     found = sizes("compute=fsdp", *PPO8)
     assert [found[x] for x in ("policy's weights", "gradients", "AdamW's moments")] == [500, 500, 1000]
-    assert found["a whole copy of the policy"] == 4000 and "their fp32 masters" not in found
+    assert found["a whole copy of the policy"] == 2000 and "their fp32 masters" not in found
 
 
 def test_parts_are_rounded_up():

@@ -4,6 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
+from transformers.integrations.deepspeed import (
+    HfDeepSpeedConfig,
+    is_deepspeed_zero3_enabled,
+    unset_hf_deepspeed_config,
+)
 from word_world import ARCHITECTURES, save_model
 
 from rlx.core.error import UserError
@@ -43,6 +48,20 @@ def test_a_padding_token_that_a_policy_drew_is_read_where_it_stands(tmp_path):
     alone = score_tokens(model, ids[:, :4], mask[:, :4])
     torch.testing.assert_close(score_tokens(model, ids, mask), alone)
     assert not torch.allclose(alone, model(input_ids=ids).logits.squeeze(-1))
+
+
+def test_while_zero3_trains_a_policy_a_reward_model_is_loaded_whole(tmp_path):
+    """WARM's members are, at every evaluation, where a GPU holds one at a time."""
+    directory = reward_directory(tmp_path)
+    wanted = score_rows(load_reward_model(directory), ROWS)
+    training = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}, "train_micro_batch_size_per_gpu": 1})
+    try:
+        assert is_deepspeed_zero3_enabled()
+        torch.testing.assert_close(score_rows(load_reward_model(directory), ROWS), wanted)
+        assert is_deepspeed_zero3_enabled()  # still, for the policy
+    finally:
+        unset_hf_deepspeed_config()
+        del training
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
