@@ -1,5 +1,7 @@
 """The engine on a random policy over 16 tokens and a reward that counts token 5: everything real, in seconds."""
 
+import json
+
 import pytest
 import torch
 from peft import LoraConfig
