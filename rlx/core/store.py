@@ -8,11 +8,10 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from filelock import FileLock, Timeout
@@ -43,27 +42,20 @@ class Workplace:
     processes. Checkpoints of it, laid out as `layout` says, are kept in `folder` every `minutes` and outlive a kill."""
 
     folder: Path
-    distribution: Mapping[str, Any]
-    layout: str
-    minutes: float
+    distribution: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = "whole"
+    minutes: float = math.inf
 
 
 class Store:
     """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
 
-    `distribution`, `layout` and `minutes` are those of the workplaces in which recipes train. Several processes fetch in
-    the same order and build together; what the first one writes is kept.
+    `workplace` makes the place of a training of its folder. Several processes fetch in the same order and build together;
+    what the first one writes is kept.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        distribution: Mapping[str, Any] = MappingProxyType({}),
-        layout: str = "whole",
-        minutes: float = math.inf,
-    ) -> None:
-        self.root = Path(root)
-        self._training = (distribution, layout, minutes)
+    def __init__(self, root: Path, workplace: Callable[[Path], Workplace] = Workplace) -> None:
+        self.root, self._workplace = Path(root), workplace
         self._verified: set[str] = set()
         self._nested = 0.0  # s that went into artefacts built on the way to another
 
@@ -73,7 +65,7 @@ class Store:
 
     def workplace(self, recipe: Recipe, seed: int) -> Workplace:
         """Where the artefact trains. Its folder is kept until the artefact is there, and is common to all processes."""
-        return Workplace(self._unfinished(self.path(recipe, seed)), *self._training)
+        return self._workplace(self._unfinished(self.path(recipe, seed)))
 
     def has(self, recipe: Recipe, seed: int) -> bool:
         """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""

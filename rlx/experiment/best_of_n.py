@@ -193,9 +193,9 @@ class BestOfN:
             learning_rate_key="sft.learning_rate",
             seed=seed_of("distilled policy", settings.seed),
         )
-        lora, distribution = cell.model.lora("CAUSAL_LM"), cell.compute.distribution()
+        lora, workplace = cell.model.lora("CAUSAL_LM"), cell.workplace(self.directory.path / "checkpoints")
         policy = cell.model.policy(self.assembly.start)
-        trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, distribution)
+        trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, workplace)
         policy = cell.model.policy(self.assembly.start)  # TRL leaves a forward of its own in the model that it trained
         policy.load_state_dict(trained.state_dict())
         return policy.requires_grad_(False).eval()

@@ -11,7 +11,7 @@ from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
 from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
-from rlx.core.store import Recipe, Store
+from rlx.core.store import Recipe, Store, Workplace
 from rlx.core.tracker import TrackerChoice
 from rlx.core.world import Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
@@ -42,8 +42,11 @@ class Cell:
 
     @cached_property
     def store(self) -> Store:
-        root, minutes = Path(self.settings.cache_dir).expanduser(), self.settings.checkpoint.minutes
-        return Store(root, self.compute.distribution(), self.compute.layout, minutes)
+        return Store(Path(self.settings.cache_dir).expanduser(), self.workplace)
+
+    def workplace(self, folder: Path) -> Workplace:
+        """Where something of the cell is trained by TRL, with `folder` for its checkpoints."""
+        return Workplace(folder, self.compute.distribution(), self.compute.layout, self.settings.checkpoint.minutes)
 
     def policies(self) -> list[SFTPolicy]:
         """The SFT policies that the reference is made of; the policy starts from the first."""

@@ -26,8 +26,8 @@ def learnt(monkeypatch):
     """What TRL's trainers had learnt when they had, before it is merged and rounded: each one's {name: weights}."""
     seen, train = [], trl_trainers._train
 
-    def watched(trainer, training) -> None:
-        train(trainer, training)
+    def watched(trainer, *rest) -> None:
+        train(trainer, *rest)
         assert trainer.accelerator.mixed_precision == "bf16" and trainer.accelerator.native_amp
         moments = [x for state in trainer.optimizer.state.values() for x in state.values() if x.dim()]
         assert moments and {x.dtype for x in moments} == {torch.float32}
