@@ -33,13 +33,15 @@ def test_a_warning_makes_the_exit_code_1_and_a_note_does_not(empty, monkeypatch,
     assert "do c" in capsys.readouterr().out
 
 
-def test_a_damaged_artefact_and_a_killed_build_are_found(empty):
+def test_a_damaged_artefact_a_killed_build_and_an_interrupted_training_are_found(empty):
     artefact = empty / "cache" / "SFTPolicy-0"
     artefact.mkdir(parents=True)
     (artefact / "manifest.json").write_text('{"files": {"weights": "00"}}')
     (empty / "cache" / "SFTPolicy-1.abc.tmp").mkdir()
+    (empty / "cache" / "SFTPolicy-2.unfinished").mkdir()
     assert "weights changed" in found(doctor.store, "artefact")[0].found
     assert "delete it" in found(doctor.store, "leftover")[0].todo
+    assert "goes on when it is asked for again" in found(doctor.store, "unfinished")[0].todo
 
 
 def test_a_stale_lock_of_a_kernel_build_is_found(empty):
