@@ -261,6 +261,8 @@ def main() -> int:
     args = parser.parse_args()
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    else:  # of several GPUs one, as a process of rlx has: the Trainer would spread a model over all
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import distributed
 
+from rlx.core.device import see_one
 from rlx.core.numbers import Positive, PositiveInt
 from rlx.model.checkpointing import checkpointing
 
@@ -36,8 +37,11 @@ class Processes:
         return f"{type(self).__name__.lower()} on {self.num_processes} processes" if self.in_parts else "whole"
 
     def start(self) -> None:
-        """To be called before any model is made: in a launcher's worker (RANK is set), find the others."""
+        """To be called before any model is made: in a launcher's worker (RANK is set), find the others; a process alone
+        sees a single GPU."""
         torch.set_num_threads(self.num_threads)
+        if "RANK" not in os.environ:
+            see_one()
         if not torch.cuda.is_available():
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud
         if "RANK" not in os.environ or distributed.is_initialized():

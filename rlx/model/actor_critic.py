@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rlx.core.device import random_state_kept
 from rlx.core.policy_optimizer import Critic
 from rlx.model.output_head import Against, Project, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
@@ -100,7 +101,7 @@ def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None, seed: int = 
         return policy
     head = ["value_head"] if hasattr(policy, "value_head") else None
     config = dataclasses.replace(lora, modules_to_save=head, exclude_modules=head)
-    with torch.random.fork_rng():
+    with random_state_kept():
         torch.manual_seed(seed % 2**31)
         return get_peft_model(policy, config)  # pyright: ignore[reportReturnType]
 

@@ -30,6 +30,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from rlx.core import checkpoints, interruption, processes
+from rlx.core.device import random_state_kept
 from rlx.core.error import UserError
 from rlx.core.progress import Bar, stage
 from rlx.core.store import Workplace
@@ -262,7 +263,7 @@ def _alone() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()
     datasets.disable_progress_bars()
     try:
-        with torch.random.fork_rng():
+        with random_state_kept():
             yield
     finally:
         unset_hf_deepspeed_config()  # else the next model would be taken apart while it is loaded
