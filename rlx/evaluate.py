@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rlx.command.runs import load_config
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.logs import speak
 from rlx.engine.run_directory import RunDirectory
@@ -34,7 +35,7 @@ def run(run_dir: Path, num_prompts: int | None) -> int:
         log.warning(
             "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
         )
-    policy = with_critic(cell.model.policy(run_dir / "model"), "none")
+    policy = on_device(with_critic(cell.model.policy(run_dir / "model"), "none"))
     row = measure_all(held_out.evaluate(policy, wanted))
     RunDirectory(run_dir).write("evaluation.json", row)
     table = Table("measurement", "value", title=f"{run_dir.name} on {wanted} held-out prompts", title_justify="left")

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core import processes
+from rlx.core.device import on_device
 from rlx.core.sampler import Drawn
 from rlx.core.seed import seed_of
 from rlx.core.tracker import Tracker
@@ -144,7 +145,7 @@ class BestOfN:
         write_curve(self.directory.path / CURVE, [{new: row[old] for old, new in named.items()} for row in rows])
         self._measured(0, held_out.evaluate(held_out.start, num_prompts))
         if "train" in recipes:
-            policy = with_critic(self.distilled(recipes["train"]), "none")
+            policy = on_device(with_critic(self.distilled(recipes["train"]), "none"))
             self._measured(num_samples, held_out.evaluate(policy, num_prompts))
             return policy, measure_all(held_out.evaluate(policy, settings.final_num_prompts))
         chosen = held_out.evaluate(held_out.start, num_prompts, self._winners(pool))

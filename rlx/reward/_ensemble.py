@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import translate_completion, translate_prompt
@@ -39,7 +40,7 @@ class LoadedMember:
 
     def normalised(self) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""
-        raw = score_rows(self.model, self.reference).double()
+        raw = score_rows(on_device(self.model), self.reference).double()
         mean, std = float(raw.mean()), float(raw.std(correction=0))
         if not std > 0:
             raise UserError(

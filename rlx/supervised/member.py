@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.store import Workplace
 from rlx.core.world import Completion, Prompt
@@ -57,6 +58,7 @@ def train_member(member: Member, directory: Path, workplace: Workplace) -> dict:
             member.training,
             workplace,
         )
+    on_device(trained)  # a back end that spreads weights gives a copy on the CPU
     reference = rows.rows(member.reference_prompts, member.reference_completions)
     scores_B = score_rows(trained, reference).double()
     mean, std = float(scores_B.mean()), float(scores_B.std(correction=0))
@@ -64,6 +66,7 @@ def train_member(member: Member, directory: Path, workplace: Workplace) -> dict:
         raise UserError(
             f"{member.training.name}: scores all reference completions {mean:g}; raise its learning rate or num_pairs"
         )
+    accuracy = accuracies(trained, rows, member.pairs, member.heldout)
     trained.config.score_mean, trained.config.score_std = mean, std
     with quiet():
         trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
@@ -78,7 +81,7 @@ def train_member(member: Member, directory: Path, workplace: Workplace) -> dict:
         "seed": member.training.seed,
         "pairs": len(member.pairs),
         "flipped_pairs": sum(pair.flipped for pair in member.pairs),
-        "accuracy": accuracies(trained, rows, member.pairs, member.heldout),
+        "accuracy": accuracy,
         "score_mean": mean,
         "score_std": std,
     }

@@ -1,10 +1,12 @@
 import logging
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
+from rlx.reward._ensemble import LoadedMember
 from rlx.reward.ensemble_mean import EnsembleMean
 from rlx.reward.single import Single
 from rlx.reward.warm import WARM, least_cosine, warm_weights
@@ -68,3 +70,17 @@ def test_heads_that_did_not_start_from_one_are_said(member, caplog):
     with caplog.at_level(logging.WARNING):
         WARM(2).combine([member(0), member(1)])
     assert "did not start from one head" in caplog.text
+
+
+def test_warms_scale_is_measured_on_the_device_before_the_scorer_is_moved_there(monkeypatch):
+    moved, asked = [], []
+
+    def scores(model, rows):
+        asked.append(model in moved)
+        return torch.arange(float(len(rows)))
+
+    monkeypatch.setattr("rlx.reward._ensemble.on_device", lambda model: moved.append(model) or model)
+    monkeypatch.setattr("rlx.reward._ensemble.score_rows", scores)
+    averaged: Any = "the averaged model"
+    assert LoadedMember(averaged, 0.0, 1.0, [[1], [2], [3]], None).normalised().mean == 1.0  # of 0, 1, 2
+    assert asked == [True]

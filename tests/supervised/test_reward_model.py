@@ -185,3 +185,26 @@ def chatty():
 def test_an_empty_list_to_draw_from_is_refused():
     with pytest.raises(UserError, match=r"reward_model.dropouts is empty"):
         reward_model(dropouts=())
+
+
+def test_a_member_is_measured_where_models_are_asked_and_only_then_taken_to_the_cpu_to_be_saved(
+    member, store, tmp_path, monkeypatch
+):
+    done = []
+
+    def noting(name, real):
+        def noted(*args):
+            done.append(name)
+            return real(*args)
+
+        return noted
+
+    recipe = member(0)
+    for needed in (recipe.head, recipe.reference_set):
+        store.fetch(needed, 0)  # which ask models of their own
+    monkeypatch.setattr("rlx.supervised.member.on_device", noting("to the device", lambda model: model))
+    monkeypatch.setattr("rlx.supervised.member.score_rows", noting("asked", score_rows))
+    monkeypatch.setattr(torch.nn.Module, "cpu", noting("to the CPU", torch.nn.Module.cpu))
+    recipe.build(tmp_path, store, 0)
+    # The reference set; chosen and rejected of true, flipped and held-out pairs.
+    assert done == ["to the device", *["asked"] * 7, "to the CPU"]
