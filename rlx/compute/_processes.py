@@ -37,10 +37,10 @@ class Processes:
         return f"{type(self).__name__.lower()} on {self.num_processes} processes" if self.in_parts else "whole"
 
     def start(self) -> None:
-        """To be called before any model is made: in a launcher's worker (RANK is set), find the others; a process alone
-        sees a single GPU."""
+        """To be called before any model is made: in a launcher's worker (RANK is set), find the others; a process that is
+        to be alone sees a single GPU."""
         torch.set_num_threads(self.num_threads)
-        if "RANK" not in os.environ:
+        if "RANK" not in os.environ and self.num_processes == 1:  # not in one that will launch others
             see_one()
         if not torch.cuda.is_available():
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud

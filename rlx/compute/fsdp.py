@@ -20,11 +20,11 @@ class FSDP(Processes):
     casts_weights: ClassVar[bool] = True  # layer by layer, from masters
 
     def start(self) -> None:
+        super().start()  # first: what it says of visible GPUs holds only until CUDA is asked
         if not torch.cuda.is_available():
             raise UserError(
                 "compute=fsdp needs GPUs and this machine has none: use compute=zero3, which is the same on CPUs"
             )
-        super().start()
 
     def distribution(self) -> dict[str, object]:
         config = {

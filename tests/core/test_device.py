@@ -10,9 +10,9 @@ from rlx.compute.ddp import DDP
 from rlx.core.device import on_device, random_state_kept
 
 
-def alone() -> DDP:
+def processes(number: int = 1) -> DDP:
     return DDP(
-        num_processes=1,
+        num_processes=number,
         num_nodes=1,
         num_threads=torch.get_num_threads(),
         micro_batch_size=None,
@@ -33,20 +33,25 @@ def test_a_process_alone_sees_the_first_gpu_only_so_that_no_trainer_spreads_its_
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
-    alone().start()
-
+    processes().start()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 
-def test_a_launchers_worker_goes_on_seeing_all_gpus_and_takes_its_own(monkeypatch):
+def test_who_will_launch_several_goes_on_seeing_all_gpus(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    processes(2).start()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
 
+
+def test_a_launchers_worker_goes_on_seeing_all_gpus_and_takes_its_own(monkeypatch):
     chosen = []
     for name, value in {"RANK": "1", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "2,3"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, timeout: chosen.append(backend))
-    alone().start()
+    processes(2).start()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3" and chosen == [1, "cpu:gloo,cuda:nccl"]
 
 
