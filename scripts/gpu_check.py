@@ -261,14 +261,16 @@ def main() -> int:
     args = parser.parse_args()
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    else:  # of several GPUs one, as a process of rlx has: the Trainer would spread a model over all
-        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
 
-    if args.device == "cuda" and not torch.cuda.is_available():
-        print("no GPU here, nothing was checked; --device cpu --small runs the same checks at toy size")
-        return 0
+    from rlx.core.device import see_one
+
+    if args.device == "cuda":
+        see_one()
+        if not torch.cuda.is_available():
+            print("no GPU here, nothing was checked; --device cpu --small runs the same checks at toy size")
+            return 0
     card = torch.cuda.get_device_name() if args.device == "cuda" else f"no GPU ({torch.get_num_threads()} CPU threads)"
     scale, device = SMALL if args.small else FULL, args.device
     checks = [

@@ -30,7 +30,10 @@ class Checkpoint:
 
 
 def mark(path: Path, step: int, layout: str, **more: float) -> None:
-    """Say that the checkpoint in `path` is whole."""
+    """Say that the checkpoint in `path` is whole, once every process has written its part of it."""
+    processes.wait()
+    if not processes.first():
+        return
     temporary = path / f"{MARK}.tmp"
     temporary.write_text(json.dumps({"step": step, "layout": layout, **more}))
     temporary.rename(path / MARK)

@@ -244,8 +244,5 @@ class _StepBoundary(TrainerCallback):
         return control
 
     def on_save(self, args, state, control, **kwargs):
-        processes.wait()  # for the parts that the others write
-        if not processes.first():
-            return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         checkpoints.mark(folder, self.trainer.step, self.trainer.plan.layout, beta=self.trainer.beta)

@@ -84,9 +84,8 @@ def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:
     if critic == "none":
         return model
     size = model.config.get_text_config().hidden_size
-    model.value_head = FullPrecision(
-        size, 1, device=model.device
-    )  # in bfloat16, adapters would be trained beside a head that rounds
+    # In bfloat16, adapters would be trained beside a head that rounds.
+    model.value_head = FullPrecision(size, 1, device=model.device)
     nn.init.zeros_(model.value_head.weight)
     nn.init.zeros_(model.value_head.bias)
     if critic == "separate":

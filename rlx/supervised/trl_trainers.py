@@ -228,14 +228,12 @@ class _Checkpoints(TrainerCallback):
         return control
 
     def on_save(self, args, state, control, **kwargs) -> None:
-        processes.wait()  # for the parts that the others write
-        self.saved = time.monotonic()
-        if not processes.first():
-            return
         new = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         checkpoints.mark(new, state.global_step, self.workplace.layout)
-        for old in set(new.parent.glob("checkpoint-*")) - {new}:
-            shutil.rmtree(old)
+        self.saved = time.monotonic()
+        if processes.first():
+            for old in set(new.parent.glob("checkpoint-*")) - {new}:
+                shutil.rmtree(old)
 
 
 class _Watch(TrainerCallback):
