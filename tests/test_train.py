@@ -67,10 +67,14 @@ def test_the_main_job_leaves_a_run_that_can_be_shown(whole):
     assert start["gold/win_rate"] == 0.5 and start["objective/kl_start"] == pytest.approx(0, abs=1e-4)
     summary = json.loads((whole / "summary.json").read_text())
     assert summary["gold/win_rate_low"] <= summary["gold/win_rate"] <= summary["gold/win_rate_high"]
+    for name in ("gold/score_sd_units_length_controlled", "gold/win_rate_length_controlled"):
+        assert start[name] == start[name.removesuffix("_length_controlled")]  # the start is as long as itself
+        assert summary[f"{name}_low"] < summary[name] < summary[f"{name}_high"]
     provenance = json.loads((whole / "provenance.json").read_text())
     assert {"SFT policy 0", "SFT policy 1", "reward model 0", "reward model 1"} <= provenance["artefacts"].keys()
     assert len(json.loads((whole / "members.json").read_text())) == 2
     page = (whole / "report.html").read_text()
+    assert "With the difference in length taken out" in page
     assert "data:image/png;base64," in page and "http" not in page.split("<style")[0]
 
 

@@ -18,6 +18,7 @@ class Evaluation:
     start_completions: Sequence[Completion]  # of the policy that training started from, on the same prompts
     gold_B: np.ndarray
     start_gold_B: np.ndarray
+    start_lengths_B: np.ndarray  # tokens of the start's completions, the end-of-sequence token included
     gold_factors: Sequence[dict[str, float]]
     proxy_B: np.ndarray
     member_scores_MB: np.ndarray

@@ -10,10 +10,10 @@ import yaml
 
 from rlx.core.error import UserError
 
+_ESTIMATED = ("score_sd_units", "win_rate", "score_sd_units_length_controlled", "win_rate_length_controlled")
 # Metrics under gold/ that are not factors of the judge.
 GOLD_METRICS = frozenset(
-    {"score", "start_score", "std", "score_sd_units", "score_sd_units_low", "score_sd_units_high"}
-    | {"win_rate", "win_rate_low", "win_rate_high"}
+    {"score", "start_score", "std"} | {f"{name}{bound}" for name in _ESTIMATED for bound in ("", "_low", "_high")}
 )
 
 

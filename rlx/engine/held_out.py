@@ -26,6 +26,7 @@ class StartSample:
 
     completions: Sequence[Completion]
     gold_B: np.ndarray
+    lengths_B: np.ndarray  # tokens, the end-of-sequence token included
 
 
 class HeldOut:
@@ -78,13 +79,19 @@ class HeldOut:
         whole: dict[str, Any] = {name: [item for part in parts for item in part[0][name]] for name in texts}
         whole |= {name: np.concatenate([part[1][name] for part in parts], -1) for name in numbers}
         whole |= {name: torch.cat([part[2][name] for part in parts]) for name in tokens}
-        return Evaluation(start_completions=start.completions[:num], start_gold_B=start.gold_B[:num], **whole)
+        return Evaluation(
+            start_completions=start.completions[:num],
+            start_gold_B=start.gold_B[:num],
+            start_lengths_B=start.lengths_B[:num],
+            **whole,
+        )
 
     def _start_sample(self) -> StartSample:
         if self._start is None:
-            prompts, _, completions = self._draw(self.start, len(self.prompts.prompts), self.actors.sampler)
+            prompts, drawn, completions = self._draw(self.start, len(self.prompts.prompts), self.actors.sampler)
             gold_B = processes.joined(self.judge.score(prompts, completions))
-            self._start = StartSample(processes.joined(completions), np.asarray(gold_B))
+            lengths_B = processes.joined(drawn.mask_NGT.sum(-1).flatten().tolist())
+            self._start = StartSample(processes.joined(completions), np.asarray(gold_B), np.asarray(lengths_B))
         return self._start
 
     def _draw(

@@ -12,13 +12,26 @@ from rlx.metric import (
     entropy,
     factors,
     length,
+    length_control,
     meteor,
     score,
     win_rate,
 )
 
 log = logging.getLogger(__name__)
-MEASUREMENTS = (score, win_rate, correlation, divergence, entropy, length, diversity, meteor, disagreement, factors)
+MEASUREMENTS = (
+    score,
+    win_rate,
+    length_control,
+    correlation,
+    divergence,
+    entropy,
+    length,
+    diversity,
+    meteor,
+    disagreement,
+    factors,
+)
 
 
 def measure_all(evaluation: Evaluation) -> dict[str, float]:

@@ -29,6 +29,16 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class LengthControlled:
+    """Gold and win rate at no difference in length to the start's answers; None where the run does not have it."""
+
+    longer_by: float  # tokens, mean over prompts
+    longer_rate: float  # share of prompts with the longer answer
+    gold: Estimate | None  # gain over the start
+    win_rate: Estimate | None
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Gold and proxy in standard deviations of the start policy's completions."""
 
@@ -43,6 +53,7 @@ class Evidence:
     peak_step: int | None  # where held-out gold was highest, 0 = never above the start
     since_peak_gold: Estimate | None  # end minus peak; bounds hold although the peak was picked from all evaluations
     since_peak_proxy: Estimate | None  # end minus the proxy at gold's peak
+    length: LengthControlled | None = None  # runs measured before there was one have none
 
 
 def gather(record: RunRecord) -> Evidence | None:
@@ -70,7 +81,16 @@ def gather(record: RunRecord) -> Evidence | None:
         peak_step=peak,
         since_peak_gold=gold_change,
         since_peak_proxy=proxy_change,
+        length=_length(final),
     )
+
+
+def _length(final: dict) -> LengthControlled | None:
+    longer_by, rate = final.get("completions/longer_by"), final.get("completions/longer_rate")
+    if longer_by is None or rate is None:
+        return None
+    controlled = (_estimate(final, f"gold/{name}_length_controlled") for name in ("score_sd_units", "win_rate"))
+    return LengthControlled(longer_by, rate, *controlled)
 
 
 def _up_to_n(record: RunRecord) -> tuple[int | None, Estimate | None, Estimate | None]:

@@ -6,11 +6,14 @@ import numpy as np
 
 from rlx.core.record import RunRecord
 from rlx.page.description import model_name
-from rlx.page.verdict import number
+from rlx.page.verdict import bounds, number
 
 MEASURED = (
     ("gold/score", "gold, in the judge's unit"),
     ("gold/score_sd_units", "gold, SD over the start"),
+    ("gold/score_sd_units_length_controlled", "gold at the start's length, SD over the start"),
+    ("gold/win_rate", "win rate over the start"),
+    ("gold/win_rate_length_controlled", "win rate at the start's length"),
     ("proxy/score", "proxy, in SD of its reference set"),
     ("proxy/gold_correlation", "correlation of proxy and gold"),
     ("ensemble/std", "disagreement of the reward models"),
@@ -19,6 +22,7 @@ MEASURED = (
     ("objective/chi2", "χ² to the reference"),
     ("objective/entropy", "entropy, nats per token"),
     ("completions/mean_length", "length, tokens"),
+    ("completions/longer_by", "tokens longer than the start's answer"),
     ("completions/eos_rate", "share that ends by itself"),
     ("diversity/distinct_2", "distinct pairs of words"),
     ("diversity/similarity", "similarity across prompts"),
@@ -40,10 +44,15 @@ def measured(record: RunRecord) -> list[tuple[str, str, str]]:
     first, last = record.heldout[0], record.heldout[-1]
     names = [*MEASURED, *((f"gold/{name}", f"factor: {name}") for name in record.factors)]
     return [
-        (label, readable(first[name]), readable(last[name]))
+        (label, _with_bounds(first, name), _with_bounds(last, name))
         for name, label in names
         if first.get(name) is not None and last.get(name) is not None
     ]
+
+
+def _with_bounds(row: dict[str, Any], name: str) -> str:
+    known = f"{name}_low" in row and f"{name}_high" in row
+    return readable(row[name]) + (bounds(row[f"{name}_low"], row[f"{name}_high"]) if known else "")
 
 
 def members(record: RunRecord) -> tuple[list[str], list[list[str]]]:

@@ -22,14 +22,17 @@ def verdict(evidence: Evidence | None) -> Verdict:
             "Nothing can be said yet", ("Gold was not measured on held-out prompts after the start.",), "unclear"
         )
     headline, tone = against_start(evidence)
+    length, explains = length_sentence(evidence)
+    if explains and tone == "better":
+        headline, tone = f"{headline}, which length may explain", "caution"
     story, overoptimised = since_peak(evidence)
     if overoptimised:
-        headline = f"{headline}, {'but' if tone == 'better' else 'and'} over-optimised"
+        headline = f"{headline}, {'but' if headline.startswith('Better') else 'and'} over-optimised"
         tone = "worse" if tone == "worse" else "caution"
     if not evidence.finished:
         so_far = "" if evidence.best_of_n else f" (step {evidence.step} of {evidence.num_steps})"
         headline = f"So far{so_far}: {headline[0].lower()}{headline[1:]}"
-    sentences = (gold_sentence(evidence), win_sentence(evidence), proxy_sentence(evidence), story)
+    sentences = (gold_sentence(evidence), win_sentence(evidence), length, proxy_sentence(evidence), story)
     return Verdict(headline, tuple(sentence for sentence in sentences if sentence), tone)
 
 
@@ -68,6 +71,30 @@ def win_sentence(evidence: Evidence) -> str:
         return ""
     unsure = "" if direction(evidence.win_rate, 0.5) else ": not distinguishable from a coin"
     return f"It wins {percent(evidence.win_rate)} of prompts against the start, by gold{unsure}."
+
+
+def length_sentence(evidence: Evidence) -> tuple[str, bool]:
+    """How much of gold's gain remains at the start's length, and whether length may be all of it: the gain excludes no
+    change, and what remains of it does not."""
+    found, gold = evidence.length, evidence.gold
+    if found is None or gold is None or found.gold is None:
+        return "", False
+    way = direction(gold, 0.0)
+    word = "loss" if way < 0 else "gain"
+    explains = way != 0 and direction(found.gold, 0.0) != way
+    share = found.gold.value / gold.value if way else 0.0
+    remains = f", {100 * share:.0f} % of it" if share > 0 else ""
+    won = f", and the win rate {percent(found.win_rate)}" if found.win_rate else ""
+    more = "longer" if found.longer_by >= 0 else "shorter"
+    sentence = (
+        f"Is the {word} length? Answers are {number(abs(found.longer_by))} tokens {more} than the start's on average. "
+        f"With the difference in length taken out, gold's {word} is {in_sd(found.gold)}{remains}{won}"
+    )
+    if explains:
+        sentence += f": not distinguishable from no change, so length may be the whole {word}"
+    if not 0.05 < found.longer_rate < 0.95:
+        sentence += f". Nearly every answer is {more}, so an answer of equal length is an extrapolation"
+    return f"{sentence}.", explains
 
 
 def proxy_sentence(evidence: Evidence) -> str:

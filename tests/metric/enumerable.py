@@ -28,6 +28,7 @@ def evaluation(draws_B: np.ndarray, **changes) -> Evaluation:
         "start_completions": [Completion("a", ended=True)] * B,
         "gold_B": draws_B.astype(float),
         "start_gold_B": np.arange(B) % 2.0,
+        "start_lengths_B": np.ones(B),
         "gold_factors": [{"grammar": 1.0}] * B,
         "proxy_B": draws_B.astype(float) * 2,
         "member_scores_MB": np.stack([draws_B, draws_B + 2]).astype(float),

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from rlx.page.evidence import Estimate, Evidence
+from rlx.page.evidence import Estimate, Evidence, LengthControlled
 from rlx.page.verdict import number, percent, size, verdict
 
 UP, FLAT, DOWN = Estimate(0.62, 0.5, 0.74), Estimate(0.05, -0.08, 0.18), Estimate(-0.4, -0.6, -0.2)
@@ -108,3 +108,31 @@ def test_best_of_n_is_judged_along_n():
     )
     assert "Gold is highest at the best of 256" in judged(**along, peak_step=256).sentences[3]
     assert judged(**along, finished=False, peak_step=256).headline == "So far: better than the start"
+
+
+def test_it_says_how_much_of_the_gain_remains_at_equal_length():
+    length = LengthControlled(12.34, 0.8, Estimate(0.31, 0.1, 0.52), Estimate(0.61, 0.52, 0.69))
+    result = judged(length=length)
+    assert (result.headline, result.tone) == ("Better than the start", "better")
+    assert result.sentences[2] == (
+        "Is the gain length? Answers are 12.34 tokens longer than the start's on average. With the difference in length "
+        "taken out, gold's gain is +0.31 SD [0.10, 0.52], 50 % of it, and the win rate 61 % [52, 69]."
+    )
+
+
+def test_a_gain_that_vanishes_at_equal_length_is_a_caution():
+    length = LengthControlled(12.0, 0.8, Estimate(0.1, -0.1, 0.3), COIN)
+    result = judged(length=length)
+    assert (result.headline, result.tone) == ("Better than the start, which length may explain", "caution")
+    assert result.sentences[2].endswith("not distinguishable from no change, so length may be the whole gain.")
+    unsure = judged(length=length, gold=FLAT, win_rate=COIN)
+    assert unsure.headline == "Not distinguishable from the start" and "whole" not in unsure.sentences[2]
+
+
+def test_a_loss_may_be_length_too_and_an_equal_length_nobody_wrote_is_an_extrapolation():
+    length = LengthControlled(-12.0, 0.01, Estimate(0.1, -0.1, 0.3), None)
+    result = judged(gold=DOWN, win_rate=LOSES, length=length)
+    assert (result.headline, result.tone) == ("Worse than the start", "worse")
+    assert "Is the loss length? Answers are 12.00 tokens shorter" in result.sentences[2]
+    assert "length may be the whole loss. Nearly every answer is shorter" in result.sentences[2]
+    assert "%" not in result.sentences[2]
