@@ -150,7 +150,14 @@ def _worded(error: ValidationError, value: Any, key: str) -> str:
     ]
     names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
     near = nearest(value, names) if isinstance(value, str) else ""
-    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}"
+    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}{'' if place else _several(value, key)}"
+
+
+def _several(value: Any, key: str) -> str:
+    """For a list where one value belongs: how to run one after the other."""
+    if not isinstance(value, list) or not value or any(isinstance(item, list | Mapping) for item in value):
+        return ""
+    return f"; one run for each: -m {key}={','.join(_shown(item) for item in value)}"
 
 
 def _wanted(problem: Any) -> str:

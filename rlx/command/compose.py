@@ -36,18 +36,24 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
     import hydra
 
+    arguments = flags_last(arguments)
     for word in parse(arguments).overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
         if word.startswith("hydra/launcher=") and word != "hydra/launcher=basic":  # any other would start at once
             raise UserError(f"{word}: rlx starts the cells of a sweep itself; on a cluster, as jobs: rlx submit -m ...")
+        group, _, value = word.partition("=")
+        if value.startswith("[") and group in groups():
+            several = value.strip("[] ")
+            more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several}"
+            raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
     cells: list[Cell] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
         task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
             _collector(cells, errors)
         )
-        run_hydra([*arguments, f"hydra.sweep.dir={litter}"] if _sweeps(arguments) else arguments, task)
+        run_hydra([f"hydra.sweep.dir={litter}", *arguments] if _sweeps(arguments) else arguments, task)
     if errors:
         raise _worded(errors[0], arguments)
     return cells
@@ -55,6 +61,23 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
 
 def _sweeps(arguments: Sequence[str]) -> bool:
     return any(word in ("-m", "--multirun", "hydra.mode=MULTIRUN") for word in arguments)
+
+
+def flags_last(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with the overrides before the flags: Hydra reads no override that follows a flag after an override."""
+    actions = _hydra_parser()._option_string_actions
+    words, overrides, flags = list(arguments), [], []
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        action = actions.get(word)
+        takes = action is not None and (action.nargs is None or (action.nargs == "?" and action.choices))
+        if takes and words and (action.choices is None or words[0] in action.choices):
+            flags.append(words.pop(0))
+    return [*overrides, *flags]
 
 
 def _collector(cells: list[Cell], errors: list[Exception]) -> Callable[[Any], None]:
@@ -86,15 +109,19 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
 
 def parse(arguments: Sequence[str]) -> Any:
     """Hydra's flags and overrides; a flag that does not exist is one line instead of a page of usage."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
+    parser = _hydra_parser()
 
     def refuse(message: str) -> None:
         raise UserError(f"{message}; `rlx train --help` lists what there is")
 
     parser.error = refuse  # pyright: ignore[reportAttributeAccessIssue]
     return parser.parse_args(list(arguments))
+
+
+def _hydra_parser() -> Any:
+    from hydra._internal.utils import get_args_parser
+
+    return get_args_parser()
 
 
 def run_hydra(arguments: Sequence[str], task: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rlx.command.check import checked
-from rlx.command.compose import compose
+from rlx.command.compose import compose, flags_last
 from rlx.command.sweep import parallel, rows_of
 from rlx.command.sweep_index import SweepDirectory, axes_of, read_rows
 from rlx.core.run_name import run_name, sweep_name
@@ -48,6 +48,21 @@ def planted(*line: str, **status: object) -> Path:
 def index(folder: Path) -> list[dict]:
     (found,) = (folder / "runs").glob("sweep-*")
     return read_rows(found)
+
+
+@pytest.mark.parametrize(
+    "line", ["reward=gold -m seed=0,1", "reward=gold seed=0,1 --multirun", "-m reward=gold seed=0,1"]
+)
+def test_the_flag_of_a_sweep_may_stand_anywhere(line):
+    assert [cell.config["seed"] for cell in compose(line.split())] == [0, 1]
+    assert {cell.config["choices"]["reward"] for cell in compose(line.split())} == {"gold"}
+
+
+def test_flags_keep_their_values_wherever_they_stand():
+    line = ["a=1", "--config-dir", "mine", "b=2", "--info", "c=3", "--cfg", "job", "-m", "d=4"]
+    flags = ["--config-dir", "mine", "--info", "--cfg", "job", "-m"]
+    assert flags_last(line) == ["a=1", "b=2", "c=3", "d=4", *flags]
+    assert flags_last(["--info", "defaults", "a=1"]) == ["a=1", "--info", "defaults"]
 
 
 def test_axes_are_what_differs_between_cells_as_typed_and_seeds_are_none():
