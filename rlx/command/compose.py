@@ -43,9 +43,9 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
         if word.startswith("hydra/launcher=") and word != "hydra/launcher=basic":  # any other would start at once
             raise UserError(f"{word}: rlx starts the cells of a sweep itself; on a cluster, as jobs: rlx submit -m ...")
         group, _, value = word.partition("=")
-        if value.startswith("[") and group in groups():
+        if value.startswith("[") and value.endswith("]") and group in groups():
             several = value.strip("[] ")
-            more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several}"
+            more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several or '...'}"
             raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
     cells: list[Cell] = []
     errors: list[Exception] = []

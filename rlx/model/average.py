@@ -25,7 +25,8 @@ def average_weights(sources: Sequence[Source], weights: Sequence[float]) -> dict
 
     Summed in float64 and rounded once, so that equal sources give back their own bits and a weight of 1 keeps a source
     bit for bit. A source of weight 0 is checked but not read. Integer tensors (buffers) are copied from the first.
-    Tensors that the first source ties stay tied. Raises UserError if names, shapes or dtypes differ.
+    Tensors that the first source ties stay tied. Raises UserError if names, shapes or dtypes differ, or if a source of
+    positive weight holds NaN or infinity.
     """
     assert len(sources) == len(weights) > 0 and abs(sum(weights) - 1) < 1e-9, f"weights {weights} do not sum to 1"
     opened = [Weights(source) if isinstance(source, Path) else source for source in sources]
@@ -41,8 +42,19 @@ def average_weights(sources: Sequence[Source], weights: Sequence[float]) -> dict
         if not isinstance(opened[0], Weights) and first.numel() and place in tied:
             averaged[name] = tied[place]
             continue
+        for i, (source, weight) in enumerate(zip(sources, weights, strict=True)):
+            if weight != 0:
+                _demand_finite(name, first if i == 0 else _tensor(opened[i], name), i, source)
         averaged[name] = tied[place] = _mean(name, first, opened, weights)
     return averaged
+
+
+def _demand_finite(name: str, tensor: Tensor, index: int, source: Source) -> None:
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        again = (
+            f" ({source}; delete it, lower its learning rate and train it again)" if isinstance(source, Path) else ""
+        )
+        raise UserError(f"model {index} cannot be averaged: {name} holds NaN or infinity{again}")
 
 
 def _mean(

@@ -1,4 +1,7 @@
-"""What stays in float32 when a model is bfloat16, which has 8 bits: a half in a thousand is lost of every number."""
+"""The parts of a bfloat16 model that stay in float32.
+
+bfloat16 keeps 8 bits of precision: rounding changes a number by up to 1/256 of it (.39 %), by .135 % on average.
+"""
 
 from typing import TypeVar
 

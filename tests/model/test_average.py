@@ -51,6 +51,13 @@ def test_models_that_do_not_match_are_refused(other):
         average_weights([state(1.0), other], [0.5, 0.5])
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_with_numbers_that_are_not_finite_is_refused_by_name_and_tensor(value, dtype):
+    with pytest.raises(UserError, match="model 1 cannot be averaged: w holds NaN or infinity"):
+        average_weights([state(1.0, dtype), state(value, dtype), state(2.0, dtype)], [1 / 3] * 3)
+
+
 def test_tied_weights_are_averaged_once_and_stay_tied():
     shared = torch.ones(4)
     averaged = average_weights([{"embed": shared, "head": shared}] * 2, [0.5, 0.5])

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from word_world import ARCHITECTURES, pretrained, save_model, small_causal_lm
 
 from rlx.core.error import UserError
@@ -86,3 +87,12 @@ def test_policies_of_different_sizes_are_refused(tmp_path):
     paths = [save_model(tmp_path / "llama"), save_model(tmp_path / "mistral", "mistral")]
     with pytest.raises(UserError, match="cannot be averaged"):
         Soup(2, None).combine(paths, pretrained(paths[0]))
+
+
+def test_a_policy_that_diverged_is_refused_with_its_place_and_the_tensor(policies):
+    file = policies[1] / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"][3] = torch.nan
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"model 1 .*model\.norm\.weight holds NaN.*{policies[1]}"):
+        Soup(3, None).combine(policies, pretrained(policies[0]))

@@ -1,9 +1,11 @@
 import logging
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rlx.core.error import UserError
 from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward._ensemble import LoadedMember
@@ -38,6 +40,12 @@ def test_the_order_of_the_members_does_not_matter(member, drawn):
     paths = [member(i) for i in range(3)]
     there, back = WARM(3).combine(paths), WARM(3).combine(paths[::-1])
     assert torch.equal(there.member_scores(*drawn), back.member_scores(*drawn))
+
+
+def test_a_member_that_diverged_is_refused_with_its_place_and_the_tensor(member):
+    paths = [member(0), with_head(member(1), torch.full((1, 16), torch.inf))]
+    with pytest.raises(UserError, match=rf"model 1 .*score\.weight holds NaN or infinity.*{paths[1]}"):
+        WARM(2).combine(paths)
 
 
 def test_for_linear_members_averaging_weights_is_averaging_predictions(member, drawn):
