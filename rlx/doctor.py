@@ -199,7 +199,12 @@ def store() -> Iterator[Finding]:
             yield Finding("artefact", f"{file.stem} is being built", "another process is at it", note=True)
     for path in root.glob("*.tmp"):
         if not any(path.name.startswith(f"{name}.") for name in building):
-            yield Finding("leftover", str(path), "a build was killed; delete it to free the space", note=True)
+            yield Finding(
+                "leftover",
+                str(path),
+                "a build was killed; the next build of the artefact removes it, or delete it now to free the space",
+                note=True,
+            )
     for path in root.glob("*.unfinished"):
         if path.name.removesuffix(".unfinished") not in building:
             what = "its training was interrupted and goes on when it is asked for again; delete it to free the space"

@@ -60,7 +60,7 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
 
 
 def _sweeps(arguments: Sequence[str]) -> bool:
-    return any(word in ("-m", "--multirun", "hydra.mode=MULTIRUN") for word in arguments)
+    return parse(arguments).multirun or "hydra.mode=MULTIRUN" in arguments
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:

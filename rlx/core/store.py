@@ -99,9 +99,12 @@ class Store:
             return path
         self.root.mkdir(parents=True, exist_ok=True)
         with self._held(path):
-            if (damage := processes.agreed(damaged(path) if processes.first() else None)) is not None:
-                if path.exists() and processes.first():
+            damage = damaged(path) if processes.first() else None
+            if damage is not None:
+                if path.exists():
                     log.warning("artefact %s is damaged (%s); building it again", path, damage)
+                self._clear_staging(path)
+            if processes.agreed(damage) is not None:
                 self._build(recipe, seed, path)
         processes.wait()
         self._verified.add(path.name)
@@ -121,6 +124,12 @@ class Store:
             held = lock.acquire()
         with held:
             yield
+
+    def _clear_staging(self, path: Path) -> None:
+        """Remove what killed builds of the artefact left. Call it under the artefact's lock: no live build has any then."""
+        for leftover in self.root.glob(f"{path.name}.*.tmp"):
+            log.info("removing %s, which a killed build left", leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))

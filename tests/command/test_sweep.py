@@ -51,11 +51,18 @@ def index(folder: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    "line", ["reward=gold -m seed=0,1", "reward=gold seed=0,1 --multirun", "-m reward=gold seed=0,1"]
+    "line",
+    [
+        "reward=gold -m seed=0,1",
+        "reward=gold seed=0,1 --multirun",
+        "-m reward=gold seed=0,1",
+        "--multi reward=gold seed=0,1",
+    ],
 )
-def test_the_flag_of_a_sweep_may_stand_anywhere(line):
+def test_the_flag_of_a_sweep_may_stand_anywhere(line, empty):
     assert [cell.config["seed"] for cell in compose(line.split())] == [0, 1]
     assert {cell.config["choices"]["reward"] for cell in compose(line.split())} == {"gold"}
+    assert list(empty.iterdir()) == []
 
 
 def test_flags_keep_their_values_wherever_they_stand():

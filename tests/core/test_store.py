@@ -1,12 +1,16 @@
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from filelock import FileLock
 
 from rlx.core.store import MANIFEST, Store, address, canonical, damaged
 
@@ -129,6 +133,46 @@ def test_of_several_processes_that_want_the_same_one_builds(tmp_path):
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [p.wait(60) for p in processes] == [0, 0, 0]
     assert log.read_text() == "built\n"
+
+
+KILLED_BUILD = """
+import os, signal, sys
+from pathlib import Path
+from test_store import Flour
+from rlx.core.store import Store
+
+class Killed(Flour):
+    def build(self, directory, store, seed):
+        (directory / "half.txt").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Killed.__name__ = "Flour"
+Store(Path(sys.argv[1])).fetch(Killed(int(sys.argv[2])), 0)
+"""
+
+
+def test_the_next_build_of_an_artefact_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
+    for grams in (500, 600):
+        command = [sys.executable, "-c", KILLED_BUILD, str(tmp_path), str(grams)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tests/core", os.environ.get("PYTHONPATH", "")])}
+        killed = subprocess.run(command, timeout=60, env=environment, cwd=Path(__file__).parents[2], check=False)
+        assert killed.returncode == -signal.SIGKILL
+    left = {grams: list(tmp_path.glob(f"Flour-{address(Flour(grams), 0)}.*.tmp")) for grams in (500, 600)}
+    assert len(left[500]) == len(left[600]) == 1
+    Store(tmp_path).fetch(Flour(500), 0)
+    assert list(tmp_path.glob("*.tmp")) == left[600]
+
+
+def test_a_staging_directory_is_left_alone_while_its_artefact_is_locked(tmp_path):
+    staging = tmp_path / f"Flour-{address(Flour(500), 0)}.live.tmp"
+    staging.mkdir(parents=True)
+    command = [sys.executable, "-c", KILLED_BUILD.replace("signal.SIGKILL", "0"), str(tmp_path), "500"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tests/core", os.environ.get("PYTHONPATH", "")])}
+    with FileLock(tmp_path / f"Flour-{address(Flour(500), 0)}.lock"):
+        other = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2])
+        time.sleep(2)
+        assert other.poll() is None and staging.is_dir()
+    assert other.wait(60) == 0 and not staging.exists()
 
 
 def test_a_manifest_keeps_the_seconds_of_its_own_building_without_those_of_its_parts(tmp_path, monkeypatch):
