@@ -204,6 +204,15 @@ def test_a_config_that_is_not_yaml_is_named_with_its_line(empty, capsys):
     assert re.search(r"mine\.yaml:\d+ is not YAML", capsys.readouterr().err)
 
 
+def test_a_choice_without_a_target_is_named(empty, capsys):
+    for group in ("reward", "supervised"):
+        (empty / "conf" / group).mkdir(parents=True)
+        (empty / "conf" / group / "mine.yaml").write_text("# Forgotten.\nnum_members: 4\n")
+    for choice in ("reward=mine", "supervised@sft=mine"):
+        assert main(["train", "--config-dir", "conf", choice]) == 2
+        assert f"rlx: {choice}: its YAML needs a line `_target_: package." in capsys.readouterr().err
+
+
 def planted(empty: Path, *line: str, **status: object) -> Path:
     """The run directory of a command line, with a status as an earlier run would have left it."""
     config = checked(compose(list(line))[0].config)

@@ -25,13 +25,19 @@ def content(path: Path) -> dict:
 
 
 CHOICES = [path for path in YAMLS if "_target_" in content(path)]
-PRESETS = [path for path in YAMLS if "_target_" not in content(path)]
+PRESETS = [path for path in YAMLS if "_target_" not in content(path) and "defaults" in content(path)]
 
 
 def test_every_group_of_the_config_is_a_folder_and_no_folder_is_idle():
     slots = {"sft": "supervised", "reward_model": "supervised"}
     assert {slots.get(group, group) for group in GROUPS} == set(FOLDERS)
     assert {key.rpartition("@")[2] for key in default_choices()} == set(GROUPS)
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=name)
+def test_a_yaml_is_a_choice_with_a_target_or_a_preset_of_one(path):
+    group, _, choice = name(path).partition("/")
+    assert path in CHOICES + PRESETS, f"{group}={choice}: its YAML needs a line `_target_: package.module.Class`"
 
 
 @pytest.mark.parametrize("path", CHOICES, ids=name)
@@ -72,8 +78,8 @@ def test_a_preset_extends_one_choice_of_its_group_and_only_sets_what_that_has(pa
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_every_setting_is_explained_and_every_choice_described(path):
-    assert description(path)
     lines = path.read_text().splitlines()
+    assert lines[0].startswith("# ") and description(path), "the first line is a comment that says what the choice is"
     bare = [
         line
         for number, line in enumerate(lines)

@@ -43,7 +43,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     for group in GROUPS:
         node = config[group]
         if not isinstance(node, Mapping) or "_target_" not in node:
-            raise UserError(f"{group}: a choice needs a `_target_: package.module.Class`")
+            raise UserError(f"{_choice_of(config, group)}: its YAML needs a line `_target_: package.module.Class`")
         result[group] = _checked_target(node, group)
     result["choices"] = dict(config["choices"])
     if (line := broken_rule(result)) is not None:
@@ -55,6 +55,12 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     if "/" in (result["name"] or ""):
         raise UserError(f"name={result['name']}: one word without '/', it names a directory under runs_dir")
     return result
+
+
+def _choice_of(config: Mapping[str, Any], group: str) -> str:
+    """How the choice is typed: `reward=mine`, or `supervised@sft=mine` in one of that group's slots."""
+    slot = f"supervised@{group}" if group in ("sft", "reward_model") else group
+    return f"{slot}={config['choices'].get(group)}"
 
 
 def checked_sweep(node: Any) -> SweepSettings:

@@ -1,6 +1,10 @@
+import re
+
 import pytest
 import torch
+import yaml
 
+from rlx.command.compose import conf_dir
 from rlx.optimizer.inpo import best_worst, bradley_terry, iid, inpo_loss, log_ratio_gap, tournament
 from rlx.regularizer.chi2 import Chi2
 from rlx.regularizer.kl import KL
@@ -60,6 +64,14 @@ def test_iterations_converge_to_the_nash_policy_of_a_game_that_no_reward_describ
 
 def test_at_the_start_the_loss_is_a_quarter_of_eta_to_the_minus_two():
     assert inpo_loss(torch.tensor(0.0), 0.5) == 1.0  # (0 - 1 / (2 * 0.5))^2
+
+
+def test_the_yaml_sets_the_papers_step_and_temperature_beside_ours():
+    text = (conf_dir() / "optimizer" / "inpo.yaml").read_text()
+    eta, tau = (float(re.search(rf"{key}=([\d.]+)", text)[1]) for key in ("optimizer.eta", "regularizer.beta"))  # pyright: ignore[reportOptionalSubscript]
+    assert tau / eta == pytest.approx(1 / 3, rel=0.01) and 1 / (2 * eta) == 100
+    kl = yaml.safe_load((conf_dir() / "regularizer" / "kl.yaml").read_text())
+    assert kl["beta"] / yaml.safe_load(text)["eta"] == 1 / 2 and "tau / eta is 1/2" in text
 
 
 def test_the_residual_is_the_papers_h_for_kl():

@@ -1,10 +1,14 @@
 """SuperHF: what it keeps, what its loss is, and what the engine makes of both."""
 
+import re
+
 import pytest
 import torch
+import yaml
 from bandit import play
 from transformers import LlamaForCausalLM
 
+from rlx.command.compose import conf_dir
 from rlx.core.error import UserError
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout
 from rlx.engine.forward import compared_with, inputs_of
@@ -136,6 +140,20 @@ def test_beta_does_not_grow_with_the_minibatch():
     twice_output, twice = rows_of(output, batch, [0, 1, 2, 3, 0, 1, 2, 3])
     twice = Batch(**{**vars(twice), "num_tokens": 2 * batch.num_tokens, "num_prompts": 8})
     torch.testing.assert_close(superhf().loss(twice_output, twice, KL_BETA, 0.7)[0], one)
+
+
+def test_the_papers_beta_in_our_unit_is_the_one_that_the_yaml_names():
+    """The authors' code: the mean of CE plus .35 times the sum over the minibatch of 2 of each completion's mean divergence."""
+    generator = torch.Generator().manual_seed(0)
+    logps, divergence = -torch.rand(2, 5, generator=generator), torch.rand(2, 5, generator=generator)
+    authors = -logps.mean() + 0.35 * divergence.mean(1).sum()
+    text = (conf_dir() / "optimizer" / "superhf.yaml").read_text()
+    ours, times, other = (float(number) for number in re.search(
+        r"regularizer\.beta=([\d.]+) here, (\d+) times the default of .05 \((\d+) times", text
+    ).groups())  # fmt: skip # pyright: ignore[reportOptionalMemberAccess]
+    torch.testing.assert_close(superhf_loss(logps, divergence, torch.ones(2, 5), ours, 10), authors)
+    default = yaml.safe_load((conf_dir() / "regularizer" / "kl.yaml").read_text())["beta"]
+    assert (times, other) == pytest.approx((ours / default, 0.35 / default))
 
 
 def test_distributions_are_compared_where_they_predict_the_completions_tokens(tiny_llama):
