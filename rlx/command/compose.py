@@ -74,8 +74,9 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
             continue
         flags.append(word)
         action = actions.get(word)
-        takes = action is not None and (action.nargs is None or (action.nargs == "?" and action.choices))
-        if takes and words and (action.choices is None or words[0] in action.choices):
+        if action is None or not words:
+            continue
+        if words[0] in (action.choices or ()) or (action.nargs is None and action.choices is None):
             flags.append(words.pop(0))
     return [*overrides, *flags]
 
