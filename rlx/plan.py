@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rlx.command.runs import run_dir_of, shown, state_of
+from rlx.command.runs import run_dir_of, shown
 from rlx.command.sweep_index import Row, SweepDirectory
+from rlx.core.run_status import state_of
 from rlx.core.store import Recipe, Store
 from rlx.estimate import duration
 from rlx.estimate.memory import disk_bytes, gpu_with_vllm, held, most, sharing_of

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from rlx.command.check import checked
-from rlx.command.runs import load_config, write_atomically
+from rlx.command.runs import load_config
 from rlx.compute.launcher import launch
-from rlx.core import interruption, processes
+from rlx.core import atomic, interruption, processes
 from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.core.logs import speak
@@ -94,7 +94,7 @@ def _build_sweep(sweep_dir: Path) -> None:
     content = union.content()
     content |= {name: known[name] | content[name] for name in known}
     if processes.first():
-        write_atomically(sweep_dir / PREPARED, json.dumps(content, indent=1))
+        atomic.write(sweep_dir / PREPARED, json.dumps(content, indent=1))
 
 
 class Union:

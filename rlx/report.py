@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from rlx.comparison.sweep import Comparison
+from rlx.core import atomic
 from rlx.core.record import load_record
 from rlx.core.sweep_record import is_sweep, load_sweep
 from rlx.figure.gallery import draw_all
@@ -40,7 +41,5 @@ def run_sweep(sweep_dir: Path) -> int:
 
 
 def _write(path: Path, page: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(page, encoding="utf-8")
-    part.rename(path)
+    atomic.write(path, page)
     log.info("report: %s", path)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlx.command.runs import shown, state_of
+from rlx.command.runs import shown
 from rlx.command.sweep_table import COLOURS, duration
+from rlx.core.run_status import STATUS, state_of
 from rlx.core.sweep_record import PREPARED, is_sweep, load_sweep
 from rlx.slurm.job import submitted, waiting_or_running
 from rlx.slurm.queue import Job, NoQueueError, queue
@@ -110,7 +111,7 @@ def _all(folder: Path) -> list[Path]:
 
 
 def _age(folder: Path) -> float | None:
-    names = ("status.json", "metrics.jsonl", "job.json", "config.yaml", PREPARED)
+    names = (STATUS, "metrics.jsonl", "job.json", "config.yaml", PREPARED)
     times = [(folder / name).stat().st_mtime for name in names if (folder / name).is_file()]
     return max(0.0, time.time() - max(times)) if times else None
 

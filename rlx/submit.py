@@ -14,11 +14,13 @@ from filelock import FileLock, Timeout
 from rlx.command.check import checked, checked_slurm
 from rlx.command.compose import Cell
 from rlx.command.data import examine
-from rlx.command.runs import State, at_work, check_run_dir, load_config, open_run_dir, shown, state_of, write_atomically
+from rlx.command.runs import at_work, check_run_dir, load_config, open_run_dir, shown
 from rlx.command.sweep import rows_of
 from rlx.command.sweep_index import SweepDirectory
 from rlx.command.training import say_done
+from rlx.core import atomic
 from rlx.core.error import UserError
+from rlx.core.run_status import State, state_of
 from rlx.core.settings import SlurmSettings
 from rlx.core.sweep_record import INDEX, SWEEP, load_sweep
 from rlx.slurm import job as job_files
@@ -105,7 +107,7 @@ def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
                 open_run_dir(row.config, row.run_dir)
             if len(todo) > 1:
                 text = job_script(directory.path, ["prepare", str(directory.path)], todo[0].config["compute"], settings)
-                write_atomically(directory.path / job_files.SCRIPT, text)
+                atomic.write(directory.path / job_files.SCRIPT, text)
                 jobs.append(queue.submit(directory.path / job_files.SCRIPT))
                 job_files.note(directory.path, jobs[0])
             prepare = jobs[0] if jobs else None
@@ -120,7 +122,7 @@ def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
 
 def _submit_run(config: Mapping[str, Any], run_dir: Path, settings: SlurmSettings, after: str | None = None) -> str:
     path = open_run_dir(config, run_dir)
-    write_atomically(run_dir / job_files.SCRIPT, job_script(run_dir, ["train", str(path)], config["compute"], settings))
+    atomic.write(run_dir / job_files.SCRIPT, job_script(run_dir, ["train", str(path)], config["compute"], settings))
     job = queue.submit(run_dir / job_files.SCRIPT, after)
     job_files.note(run_dir, job)
     return job

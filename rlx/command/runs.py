@@ -1,55 +1,20 @@
 """Run directories: opened for one cell, refused when the config drifted, left alone when done."""
 
-import json
 import os
-import socket
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlx.core import atomic
 from rlx.core.error import UserError
 from rlx.core.run_name import content, differences, run_name
+from rlx.core.run_status import STATUS, state_of
 from rlx.slurm.job import waiting_or_running
 from rlx.slurm.queue import NoQueueError, queue
 
 
-@dataclass(frozen=True)
-class State:
-    """What status.json says. `state` is new (no file), running, interrupted, failed or done. `host` and `job`: the machine
-    and the job of a cluster that it was written in."""
-
-    state: str
-    reason: str = ""
-    pid: int | None = None
-    host: str | None = None
-    job: str | None = None
-
-    @property
-    def elsewhere(self) -> bool:
-        """On another machine than this, so that its process cannot be looked for."""
-        return self.host not in (None, socket.gethostname())
-
-
 def run_dir_of(config: Mapping[str, Any]) -> Path:
     return Path(config["runs_dir"]) / run_name(config)
-
-
-def state_of(run_dir: Path) -> State:
-    """A file that cannot be read counts as a run that was cut off."""
-    try:
-        status = json.loads((run_dir / "status.json").read_text())
-        told = (status.get("pid"), status.get("host"), status.get("job"))
-        state = State(str(status["state"]), str(status.get("reason") or ""), *told)
-    except FileNotFoundError:
-        return State("new")
-    except (ValueError, KeyError, AttributeError, OSError):
-        return State("interrupted", "status.json cannot be read")
-    if state.state == "running" and not state.elsewhere and not _alive(state.pid):
-        return State("interrupted", "its process is gone", *told)
-    return state
 
 
 def check_run_dir(config: Mapping[str, Any]) -> Path:
@@ -91,7 +56,7 @@ def at_work(run_dirs: Sequence[Path]) -> dict[Path, str]:
         elif state.elsewhere and (state.job is None or (state.job != own and (known is None or state.job in known))):
             found[run_dir] = (
                 f"{shown(run_dir)} is being worked on by process {state.pid} on {state.host}; wait for it or stop it "
-                f"(if that machine is gone: delete {shown(run_dir / 'status.json')})"
+                f"(if that machine is gone: delete {shown(run_dir / STATUS)})"
             )
     for run_dir, job in jobs.items():
         if job.id != own:
@@ -107,7 +72,7 @@ def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:
 
     run_dir.mkdir(parents=True, exist_ok=True)
     path = run_dir / "config.yaml"
-    write_atomically(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    atomic.write(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     return path
 
 
@@ -127,50 +92,7 @@ def load_config(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def note_failure(run_dir: Path, reason: str) -> None:
-    """Make sure that status.json tells of a failure, if whoever failed has not already. A run that another process is at
-    has not failed because this one did."""
-    if (state := state_of(run_dir)).state == "running" and state.pid != os.getpid():
-        return
-    try:
-        status = json.loads((run_dir / "status.json").read_text())
-    except (OSError, ValueError):
-        status = {"started": _now()}
-    if status.get("state") in ("failed", "interrupted", "done"):
-        return
-    status |= {"state": "failed", "reason": reason, "ended": _now(), "pid": os.getpid()}
-    write_atomically(run_dir / "status.json", json.dumps(status, indent=1))
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
-
-
 def shown(path: Path) -> str:
     """Relative to where the user is, if that is shorter."""
     relative = os.path.relpath(path)
     return relative if len(relative) < len(str(path)) else str(path)
-
-
-def _alive(pid: int | None) -> bool:
-    """Whether `pid` is a process that may be a run of ours (a number is given again after a reboot)."""
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    if sys.platform == "linux":
-        try:
-            return b"rlx" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-    return True

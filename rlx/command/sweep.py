@@ -17,10 +17,11 @@ from rlx.command.check import checked, checked_sweep
 from rlx.command.compose import Cell
 from rlx.command.data import examine
 from rlx.command.rules import kind
-from rlx.command.runs import State, at_work, check_content, note_failure, open_run_dir, shown, state_of
+from rlx.command.runs import at_work, check_content, open_run_dir, shown
 from rlx.command.sweep_index import NOT_STARTED, Row, SweepDirectory, axes_of
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
+from rlx.core.run_status import State, forget, note_failure, state_of
 from rlx.core.sweep_record import OUTPUT, PREPARED
 
 POLL = 0.1  # s
@@ -111,7 +112,7 @@ class Work:
             return
         for row in list(self.waiting):
             if (reason := broken.get(row.run_dir.name)) is not None:
-                (row.run_dir / "status.json").unlink(missing_ok=True)  # of an earlier attempt
+                forget(row.run_dir)
                 note_failure(row.run_dir, reason)
                 self.waiting.remove(row)
                 self.end(row, 0, 0.0)

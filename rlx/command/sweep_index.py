@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlx.command.runs import State, state_of, write_atomically
+from rlx.core import atomic
 from rlx.core.run_name import sweep_name
+from rlx.core.run_status import State, state_of
 from rlx.core.sweep_record import INDEX, SWEEP, flat
 
 SEEDS = ("seed", "data_seed")
@@ -66,16 +67,14 @@ class SweepDirectory:
         """Both files, each replaced atomically."""
         rows = [row.content(self.path) for row in self.rows]
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path / INDEX, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        atomic.write(self.path / INDEX, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         _write_parquet(self.path / "index.parquet", [flat(row) for row in rows])
 
     def note_command(self, seconds: float, at_once: int) -> None:
         """Keep what was typed, and the time on the clock, added up over all commands."""
         took = round(float(_json(self.path / SWEEP).get("seconds") or 0.0) + seconds, 1)
         command = shlex.join(["rlx", *sys.argv[1:]])
-        write_atomically(
-            self.path / SWEEP, json.dumps({"command": command, "seconds": took, "at_once": at_once}, indent=1)
-        )
+        atomic.write(self.path / SWEEP, json.dumps({"command": command, "seconds": took, "at_once": at_once}, indent=1))
 
 
 def axes_of(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
@@ -104,9 +103,8 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     columns = dict.fromkeys(key for row in rows for key in row)
     table = pyarrow.table({key: [row.get(key) for row in rows] for key in columns})
-    part = path.with_name(f".{path.name}.part")
-    parquet.write_table(table, part)
-    part.replace(path)
+    with atomic.file(path) as part:
+        parquet.write_table(table, part)
 
 
 def _seconds_of(run_dir: Path) -> float:

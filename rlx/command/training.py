@@ -6,8 +6,9 @@ from pathlib import Path
 from rlx.command.check import checked
 from rlx.command.compose import Cell
 from rlx.command.data import examine
-from rlx.command.runs import check_run_dir, load_config, note_failure, open_run_dir, shown, state_of
+from rlx.command.runs import check_run_dir, load_config, open_run_dir, shown
 from rlx.core.error import UserError
+from rlx.core.run_status import note_failure, state_of
 
 Run = Callable[[Path], int]
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from rlx.core import atomic
 from rlx.core.error import UserError, WorkerError
 
 # How gloo, NCCL and the rendezvous word that the other end is gone.
@@ -61,9 +62,7 @@ def of_all_nodes(own: Failure, logs: Path, node: int, num_nodes: int) -> UserErr
     if num_nodes > 1:
         path = logs / f"node{node}" / ENDED
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(own)))
-        part.replace(path)
+        atomic.write(path, json.dumps(asdict(own)))
     told, deadline = {node: own}, time.monotonic() + PATIENCE
     while num_nodes > 1 and not any(failure.own for failure in told.values()) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlx.core import processes
+from rlx.core import atomic, processes
 from rlx.core.error import UserError
 
 MARK = "step.json"
@@ -34,9 +34,7 @@ def mark(path: Path, step: int, layout: str, **more: float) -> None:
     processes.wait()
     if not processes.first():
         return
-    temporary = path / f"{MARK}.tmp"
-    temporary.write_text(json.dumps({"step": step, "layout": layout, **more}))
-    temporary.rename(path / MARK)
+    atomic.write(path / MARK, json.dumps({"step": step, "layout": layout, **more}))
 
 
 def latest(folder: Path) -> Checkpoint | None:

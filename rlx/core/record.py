@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from rlx.core.error import UserError
+from rlx.core.run_status import status_of
 
 _ESTIMATED = ("score_sd_units", "win_rate", "score_sd_units_length_controlled", "win_rate_length_controlled")
 # Metrics under gold/ that are not factors of the judge.
@@ -155,7 +156,7 @@ def load_record(run_dir: Path) -> RunRecord:
     return RunRecord(
         path=run_dir,
         config=config or {},
-        status=_json(run_dir / "status.json", {}),
+        status=status_of(run_dir),
         provenance=_json(run_dir / "provenance.json", {}),
         summary=_json(run_dir / "summary.json", {}),
         members=list(members.values()) if isinstance(members, dict) else members,

@@ -1,12 +1,12 @@
 """The trained policy as people use it: a plain `from_pretrained` directory, without critic or adapters."""
 
-import shutil
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rlx.core import atomic
 from rlx.model.actor_critic import without_critic
 from rlx.model.precision import cast
 
@@ -15,12 +15,9 @@ def export_policy(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, card: str, dtype: torch.dtype
 ) -> None:
     """Write model (in `dtype`), tokenizer and README.md to `path`; the directory appears whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     plain = policy.merge_and_unload() if isinstance(policy, PeftModel) else policy  # pyright: ignore[reportCallIssue]
     cast(plain, dtype)
-    plain.save_pretrained(part, state_dict=without_critic(plain.state_dict()))
-    tokenizer.save_pretrained(part)
-    (part / "README.md").write_text(card)
-    shutil.rmtree(path, ignore_errors=True)
-    part.rename(path)
+    with atomic.folder(path) as part:
+        plain.save_pretrained(part, state_dict=without_critic(plain.state_dict()))
+        tokenizer.save_pretrained(part)
+        (part / "README.md").write_text(card)

@@ -1,15 +1,13 @@
 """A run's folder: its state, its rows of numbers and samples, all readable while it runs and whole after a kill."""
 
 import json
-import os
-import socket
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rlx.core import atomic, run_status
 from rlx.core.error import UserError
 
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
@@ -32,21 +30,15 @@ class RunDirectory:
             yield
             return
         lock = self._lock()
-        started = self.read("status.json").get("started") or _now()
-        # Who reads this may be on another machine, where the process's number says nothing.
-        where = {"pid": os.getpid(), "host": socket.gethostname(), "job": os.environ.get("SLURM_JOB_ID")}
-        status = {"reason": "", "started": started, "ended": None, **where}
         try:
-            self.write("status.json", {"state": "running", **status})
+            run_status.begin(self.path)
             yield
             self.finish()
         except KeyboardInterrupt as stop:
-            reason = str(stop) or "interrupted"
-            self.write("status.json", {"state": "interrupted", **status, "reason": reason, "ended": _now()})
+            run_status.end(self.path, "interrupted", str(stop) or "interrupted")
             raise
         except BaseException as ex:
-            reason = f"{type(ex).__name__}: {ex}".strip()
-            self.write("status.json", {"state": "failed", **status, "reason": reason, "ended": _now()})
+            run_status.end(self.path, "failed", f"{type(ex).__name__}: {ex}".strip())
             raise
         finally:
             lock.release()
@@ -60,7 +52,7 @@ class RunDirectory:
         try:
             lock.acquire(timeout=timeout)
         except Timeout:
-            pid = self.read("status.json").get("pid")
+            pid = run_status.status_of(self.path).get("pid")
             raise UserError(
                 f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
             ) from None
@@ -68,11 +60,13 @@ class RunDirectory:
 
     def fail(self, reason: str) -> None:
         """Say that the run failed, in place of whoever should have."""
-        self.write("status.json", self.read("status.json") | {"state": "failed", "reason": reason, "ended": _now()})
+        if self.writes:
+            run_status.end(self.path, "failed", reason)
 
     def finish(self) -> None:
         """Say that the run is done: before its report is written, so that the report can say so."""
-        self.write("status.json", self.read("status.json") | {"state": "done", "reason": "", "ended": _now()})
+        if self.writes:
+            run_status.end(self.path, "done")
 
     def read(self, name: str) -> dict:
         """A JSON file's content; {} if it is not there."""
@@ -83,9 +77,7 @@ class RunDirectory:
         """Replace a JSON file."""
         if not self.writes:
             return
-        part = self.path / f".{name}.part"
-        part.write_text(json.dumps(content, indent=1) + "\n")
-        part.rename(self.path / name)
+        atomic.write(self.path / name, json.dumps(content, indent=1) + "\n")
 
     def append(self, name: str, rows: Iterable[dict]) -> None:
         """Add rows to a JSONL file. Numbers that are not finite have no JSON: they are written as null."""
@@ -110,14 +102,8 @@ class RunDirectory:
         for name in (METRICS, SAMPLES):
             if (self.path / name).is_file():
                 kept = [row for row in self.rows(name) if row["step"] <= step]
-                part = self.path / f".{name}.part"
-                part.write_text("".join(json.dumps(row) + "\n" for row in kept))
-                part.rename(self.path / name)
+                atomic.write(self.path / name, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _finite(row: dict) -> dict:
     return {k: None if isinstance(v, float) and (v != v or abs(v) == float("inf")) else v for k, v in row.items()}
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlx.core.run_status import state_of
 from rlx.core.store import Recipe, Store
 
 LIKE = (
@@ -74,7 +75,7 @@ def past_runs(runs_dir: Path) -> list[PastRun]:
     found = []
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
-            if json.loads((path.parent / "status.json").read_text()).get("state") != "done":
+            if state_of(path.parent).state != "done":
                 continue
             costs = json.loads(path.read_text())["costs"]
             config = yaml.safe_load((path.parent / "config.yaml").read_text())

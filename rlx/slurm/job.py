@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlx.core import atomic
 from rlx.slurm.queue import Job, queue
 
 SCRIPT, RECORD = "job.sbatch", "job.json"
@@ -27,9 +28,7 @@ def submitted(folder: Path) -> Submitted | None:
 
 
 def note(folder: Path, job: str) -> None:
-    part = folder / f".{RECORD}.part"
-    part.write_text(json.dumps({"job": job, "time": time.time()}) + "\n")
-    part.replace(folder / RECORD)
+    atomic.write(folder / RECORD, json.dumps({"job": job, "time": time.time()}) + "\n")
 
 
 def waiting_or_running(folders: Iterable[Path]) -> dict[Path, Job]:

@@ -1,0 +1,54 @@
+"""Replace a file or a folder as a whole: a reader, or a kill, finds the old content or the new, never a part of it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file `path` by `text`, in UTF-8."""
+    with file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; at the end its file takes the place of `path`. An exception leaves `path` as it was.
+
+    The content reaches the disk before the name does, so that a power failure leaves no empty file. Several processes may
+    write the same file: the last one wins.
+    """
+    part = _beside(path, f".{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; at the end it takes the place of `path`. An exception leaves `path` as it was.
+
+    One process at a time: a killed one leaves a hidden folder, which the next one removes.
+    """
+    part, old = _beside(path, ".part"), _beside(path, ".old")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(old, ignore_errors=True)
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}{ending}")
