@@ -62,7 +62,7 @@ def changed(config, key, value):
         ("name", "a/b", "one word without '/'"),
         ("optimizer.foo", 1, "no setting called 'optimizer.foo'"),
         ("optimizer.gamma", KeyError, "optimizer.gamma is missing"),
-        ("world._target_", KeyError, "world: a choice needs a `_target_"),
+        ("world._target_", KeyError, "world=lab: its YAML needs a line `_target_: package.module.Class`"),
         ("world._target_", "rlx.world.lab.Lob", "no class in rlx.world.lab called 'Lob' (did you mean 'Lab'?)"),
         ("world._target_", "nowhere.Lab", "world._target_: no module 'nowhere'"),
         ("num_prompts", 63, "choose num_prompts=64"),
