@@ -75,7 +75,7 @@ def _dispatch(arguments: list[str]) -> int:
         return _composed(verb, rest)
     if verb in PLAIN:
         return _plain(verb, rest)
-    from rlx.command.wording import unknown
+    from rlx.core.error import unknown
 
     raise UserError(unknown("command", verb, [*COMPOSED, *PLAIN]))
 
@@ -161,7 +161,7 @@ def _plain(verb: str, arguments: list[str]) -> int:
 
 
 def _existing_run(word: str, sweeps: bool) -> Path:
-    from rlx.command.wording import nearest
+    from rlx.core.error import nearest
     from rlx.core.sweep_record import is_sweep
 
     runs = Path(os.environ.get("RLX_RUNS", "runs"))

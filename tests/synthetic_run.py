@@ -54,7 +54,7 @@ def write_run(
         "seed": 0, "data_seed": 0, "num_steps": num_steps, "num_prompts": 64,
         "world": {"_target_": "rlx.world.lab.Lab", "label_noise": 0.25, "num_pairs": 1000},
         "model": {"_target_": "rlx.model.lab.Lab"},
-        "reward": {"_target_": "rlx.reward.warm.Warm", "num_members": num_members},
+        "reward": {"_target_": "rlx.reward.warm.WARM", "num_members": num_members},
         "reference": {"_target_": "rlx.reference.soup.Soup", "num_policies": 3, "alpha": 0.5},
         "regularizer": {"_target_": "rlx.regularizer.kl.KL", "beta": 0.05, "target": None},
         "optimizer": {"_target_": "rlx.optimizer.ppo.PPO", "clip": 0.2},

@@ -8,8 +8,8 @@ import yaml
 
 from rlx.command.check import GROUPS, checked
 from rlx.command.compose import compose, conf_dir
-from rlx.command.signature import Source, signature
 from rlx.command.usage import default_choices, description
+from rlx.core.signature import Source, signature
 
 ROOT = Path(__file__).parents[1]
 YAMLS = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())

@@ -14,10 +14,9 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from rlx.command.data import with_absolute_paths
 from rlx.command.rules import broken_rule
-from rlx.command.signature import Keyword, Signature, signature
-from rlx.command.wording import nearest
-from rlx.core.error import UserError
+from rlx.core.error import UserError, nearest
 from rlx.core.settings import Settings, SlurmSettings, SweepSettings
+from rlx.core.signature import Keyword, Signature, signature
 
 GROUPS = (
     "world",

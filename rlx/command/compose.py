@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.command.wording import nearest, of_hydra
-from rlx.core.error import UserError
+from rlx.command.wording import of_hydra
+from rlx.core.error import UserError, nearest
 
 PACKAGE = Path(__file__).resolve().parent.parent
 

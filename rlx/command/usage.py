@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlx.command.compose import conf_dir, groups
-from rlx.command.signature import source_path
-from rlx.command.wording import unknown
-from rlx.core.error import UserError
+from rlx.core.error import UserError, unknown
+from rlx.core.signature import source_path
 
 FLAGS = """\
   -m, --multirun        a sweep: every combination of the values given with commas, reward=single,warm seed=0,1,2

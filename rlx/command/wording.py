@@ -1,28 +1,9 @@
 """What the user reads when something is wrong: one line with the key, what it may be, and the nearest name."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 
-from rlx.core.error import UserError
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing if no known name is near."""
-    names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]
-    last = word.rpartition(".")[2]
-    near = [name for name in names if "." in name and name.rpartition(".")[2] == last]  # optimizer.beta: which beta?
-    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if not near:  # people remember the last word of a key
-        near = difflib.get_close_matches(last, [n.rpartition(".")[2] for n in names], n=1, cutoff=0.75)
-        near = [n for n in names if near and n.rpartition(".")[2] == near[0]][:1]
-    return f" (did you mean {' or '.join(map(repr, near[:3]))}?)" if near else ""
-
-
-def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """`no KIND called 'word' (did you mean 'x'?); there are: x, y`."""
-    names = sorted(known)
-    return f"no {kind} called {word!r}{nearest(word, names)}; there are: {', '.join(names) or 'none'}"
+from rlx.core.error import UserError, nearest, unknown
 
 
 def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Callable[[], Iterable[str]]) -> UserError:

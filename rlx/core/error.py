@@ -1,5 +1,8 @@
 """The one exception that is the user's to mend: its message is a single line naming the key, file:line or field, and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake in the command, the config or the data. The command line prints it as one line and exits with code 2."""
@@ -8,3 +11,21 @@ class UserError(ValueError):
 class WorkerError(Exception):
     """One of several processes ended in an error that is not the user's; the message says which, of what, and where its
     output lies."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing if no known name is near."""
+    names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]
+    last = word.rpartition(".")[2]
+    near = [name for name in names if "." in name and name.rpartition(".")[2] == last]  # optimizer.beta: which beta?
+    near = near or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not near:  # people remember the last word of a key
+        near = difflib.get_close_matches(last, [n.rpartition(".")[2] for n in names], n=1, cutoff=0.75)
+        near = [n for n in names if near and n.rpartition(".")[2] == near[0]][:1]
+    return f" (did you mean {' or '.join(map(repr, near[:3]))}?)" if near else ""
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """`no KIND called 'word' (did you mean 'x'?); there are: x, y`."""
+    names = sorted(known)
+    return f"no {kind} called {word!r}{nearest(word, names)}; there are: {', '.join(names) or 'none'}"

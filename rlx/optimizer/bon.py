@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Critic
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
@@ -105,6 +106,16 @@ class BoN:
     `distill`: a policy of its own is then trained on the winners over `num_distilled` training prompts. A pool that
     another engine drew (sampler=vllm) is taken as the policy's own: no importance weights.
     """
+
+    title: ClassVar[str] = "Best of {num_samples}"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "Scaling Laws for Reward Model Overoptimization",
+            "Gao, Leo and Schulman, John and Hilton, Jacob",
+            2022,
+            "2210.10760",
+        ),
+    )
 
     num_samples: PositiveInt
     distill: bool

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlx.core.numbers import Positive, PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Critic
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
@@ -78,6 +79,16 @@ class INPO:
     another engine that drew are logged and not applied: the regression has the same solution whatever pairs it is fitted
     on, as long as all are drawn, and its log-ratios are the policy's own.
     """
+
+    title: ClassVar[str] = "INPO"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "Iterative Nash Policy Optimization: Aligning LLMs with General Preferences via No-Regret Learning",
+            "Zhang, Yuheng and others",
+            2024,
+            "2407.00617",
+        ),
+    )
 
     num_samples: PositiveInt
     num_epochs: PositiveInt

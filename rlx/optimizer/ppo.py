@@ -4,12 +4,13 @@ Details as in the reproductions that are known to work: papers 2203.02155 and 24
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -61,6 +62,11 @@ class PPO:
     Where another engine drew (sampler=vllm), each token's policy loss is multiplied by its importance weight,
     min(pi_old / mu, clip); the critic's loss and the advantages' whitening are over tokens as they were drawn.
     """
+
+    title: ClassVar[str] = "PPO"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper("Proximal Policy Optimization Algorithms", "Schulman, John and others", 2017, "1707.06347"),
+    )
 
     num_samples: PositiveInt
     num_epochs: PositiveInt

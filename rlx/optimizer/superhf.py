@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Comparison, Critic
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
@@ -34,6 +35,16 @@ class SuperHF:
     Importance weights of another engine that drew are logged and not applied: what is imitated are the best of its
     completions, whoever they are likely under.
     """
+
+    title: ClassVar[str] = "SuperHF"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "SuperHF: Supervised Iterative Learning from Human Feedback",
+            "Mukobi, Gabriel and others",
+            2023,
+            "2310.16763",
+        ),
+    )
 
     num_samples: PositiveInt  # the paper's superbatch size
     num_kept: PositiveInt

@@ -5,45 +5,14 @@ from pathlib import Path
 
 import yaml
 
+from rlx.core.paper import Paper
 from rlx.core.record import RunRecord
+from rlx.core.signature import constant
 from rlx.page.description import describe, model_name
 from rlx.page.evidence import gather
 from rlx.page.table import artefacts, measured, readable
 from rlx.page.verdict import bounds, verdict
 
-CITATIONS = {
-    ("optimizer", "ppo"): (
-        "Proximal Policy Optimization Algorithms",
-        "Schulman, John and others",
-        "2017",
-        "1707.06347",
-    ),
-    ("optimizer", "bon"): (
-        "Scaling Laws for Reward Model Overoptimization",
-        "Gao, Leo and Schulman, John and Hilton, Jacob",
-        "2022",
-        "2210.10760",
-    ),
-    ("reference", "soup"): (
-        "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF",
-        "Chegini, Atoosa and others",
-        "2024",
-        "2411.01798",
-    ),
-    ("reward", "warm"): (
-        "WARM: On the Benefits of Weight Averaged Reward Models",
-        "Ramé, Alexandre and others",
-        "2024",
-        "2401.12187",
-    ),
-    ("regularizer", "chi2"): (
-        "Correlated Proxies: A New Definition and Improved Mitigation for Reward Hacking",
-        "Laidlaw, Cassidy and others",
-        "2024",
-        "2403.03185",
-    ),
-}
-ENSEMBLES = ("Reward Model Ensembles Help Mitigate Overoptimization", "Coste, Thomas and others", "2023", "2310.02743")
 GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
 
 
@@ -164,16 +133,17 @@ def origin(record: RunRecord) -> str:
     return "\n".join(lines) + (f"\n\n```\n{command}\n```" if command else "")
 
 
+def papers_of(target: str) -> list[Paper]:
+    """The papers that a choice's class names, e.g. `papers = (Paper(title, authors, year, arxiv),)`."""
+    named = constant(target, "papers")
+    return [paper for paper in named if isinstance(paper, Paper)] if isinstance(named, tuple) else []
+
+
 def citations(record: RunRecord) -> str:
     """BibTeX of the methods that the run used, and a line for rlx itself."""
-    known = [CITATIONS[cell] for group in GROUPS if (cell := (group, record.choice(group) or "")) in CITATIONS]
-    if (record.choice("reward") or "").startswith("ensemble_"):
-        known.append(ENSEMBLES)
-    entries = [
-        f"@article{{arxiv{number.replace('.', '')},\n  title = {{{title}}},\n  author = {{{authors}}},\n"
-        f"  year = {{{year}}},\n  journal = {{arXiv preprint arXiv:{number}}}\n}}"
-        for title, authors, year, number in known
-    ]
+    targets = [str((record.config.get(group) or {}).get("_target_", "")) for group in GROUPS]
+    papers = dict.fromkeys(paper for target in targets for paper in papers_of(target))
+    entries = [paper.bibtex() for paper in papers]
     return (
         "Made with rlx. The methods:\n\n```bibtex\n" + "\n\n".join(entries) + "\n```" if entries else "Made with rlx."
     )

@@ -1,34 +1,25 @@
 """What was run, in one sentence that a colleague understands without knowing the config."""
 
-from typing import Any
+import re
 
 from rlx.core.record import RunRecord
-
-OPTIMIZERS = {"ppo": "PPO", "bon": "Best of {n}", "superhf": "SuperHF", "inpo": "INPO"}
-REGULARIZERS = {"kl": "a KL penalty", "chi2": "a χ² penalty"}
-REWARDS = {
-    "single": "one reward model",
-    "ensemble_mean": "the mean of {n} reward models",
-    "ensemble_wco": "the most sceptical of {n} reward models (WCO)",
-    "ensemble_uwo": "the mean of {n} reward models less their disagreement (UWO)",
-    "warm": "{n} reward models averaged into one (WARM)",
-}
-REFERENCES = {"frozen": "the start policy itself", "soup": "a soup of {n} SFT policies"}
+from rlx.core.signature import constant
 
 
 def describe(record: RunRecord) -> str:
-    """The sentence; a choice that is not known here is given as it was typed, e.g. reward=my_own."""
+    """The sentence, from the titles of the choices' classes; a choice without one is given as it was typed, e.g.
+    reward=my_own."""
     part = record.config.get
-    optimizer = _word(record, "optimizer", OPTIMIZERS, (part("optimizer") or {}).get("num_samples"))
-    regularizer, beta = _word(record, "regularizer", REGULARIZERS), (part("regularizer") or {}).get("beta")
+    optimizer = title(record, "optimizer")
+    regularizer, beta = title(record, "regularizer"), (part("regularizer") or {}).get("beta")
     strength = "" if beta is None else f" (β = {beta:g}, adaptive)" if _adaptive(record) else f" (β = {beta:g})"
     held = f"held by {regularizer}{strength} to" if beta != 0 or _adaptive(record) else "free to leave (β = 0)"
-    reward = _word(
-        record, "reward", REWARDS, (part("reward") or {}).get("num_members") or len(record.members) or "several"
-    )
-    reference = _word(record, "reference", REFERENCES, (part("reference") or {}).get("num_policies") or "several")
+    reward = title(record, "reward")
+    reference = title(record, "reference")
     noise = (part("world") or {}).get("label_noise")
-    labels = f" trained on preferences of which {100 * noise:g} % are flipped" if noise else ""
+    labels = (
+        f" trained on preferences of which {100 * noise:g} % are flipped" if noise and record.members else ""
+    )  # gold has none
     if record.choice("optimizer") == "bon":
         held, reference, size = _chosen(record, f"{regularizer}{strength}", reference)
     else:
@@ -64,6 +55,11 @@ def _adaptive(record: RunRecord) -> bool:
     return (record.config.get("regularizer") or {}).get("target") is not None
 
 
-def _word(record: RunRecord, group: str, words: dict[str, str], n: Any = None) -> str:
-    choice = record.choice(group)
-    return words[choice].format(n=n) if choice in words else f"{group}={choice}"
+def title(record: RunRecord, group: str) -> str:
+    """The choice made for `group` in words: `title` of its class, with the choice's own settings in its braces."""
+    settings = record.config.get(group) or {}
+    words = constant(str(settings.get("_target_", "")), "title")
+    if not isinstance(words, str):
+        return f"{group}={record.choice(group)}"
+    known = {"num_members": len(record.members)} | {key: value for key, value in settings.items() if value is not None}
+    return re.sub(r"\{(\w+)\}", lambda found: str(known.get(found[1]) or "several"), words)

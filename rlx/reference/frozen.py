@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from transformers import PreTrainedModel
 
@@ -11,6 +12,8 @@ from rlx.model.recipe import Model
 
 @dataclass(frozen=True)
 class Frozen:
+    title: ClassVar[str] = "the start policy itself"
+
     @property
     def num_policies(self) -> int:
         return 1

@@ -6,11 +6,13 @@ The policy still starts from SFT policy 0, so its divergence from the reference 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
+from rlx.core.paper import Paper
 from rlx.model.average import averaged_directory
 from rlx.model.recipe import Model
 
@@ -27,6 +29,16 @@ def soup_weights(num_policies: int, alpha: float | None) -> list[float]:
 
 @dataclass(frozen=True)
 class Soup:
+    title: ClassVar[str] = "a soup of {num_policies} SFT policies"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "SALSA: Soup-based Alignment Learning for Stronger Adaptation in RLHF",
+            "Chegini, Atoosa and others",
+            2024,
+            "2411.01798",
+        ),
+    )
+
     num_policies: PositiveInt
     alpha: Fraction | None
 

@@ -5,11 +5,13 @@ Convention: chi2 = E_ref[(r - 1)^2], without the factor 1/2 that Huang et al. (a
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from rlx.core.numbers import NonNegative, Positive
+from rlx.core.paper import Paper
 from rlx.regularizer._controller import adapted_beta
 
 
@@ -29,6 +31,16 @@ def chi2_estimate(log_ratio_B: Tensor, limit: float) -> Tensor:
 class Chi2:
     """`root`: penalise sqrt(chi2), as the paper's bound asks; else chi2 itself. |L| beyond max_log_ratio is extended
     linearly (and counted by the measurement objective/chi2_clip_fraction). `floor` keeps sqrt's slope finite at 0."""
+
+    title: ClassVar[str] = "a χ² penalty"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "Correlated Proxies: A New Definition and Improved Mitigation for Reward Hacking",
+            "Laidlaw, Cassidy and others",
+            2024,
+            "2403.03185",
+        ),
+    )
 
     beta: NonNegative
     root: bool

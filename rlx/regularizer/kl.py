@@ -1,10 +1,12 @@
 """KL(policy || reference), the penalty of RLHF since Ziegler et al. 2019 (arXiv 1909.08593): f(z) = z log z."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from rlx.core.numbers import NonNegative, Positive
+from rlx.core.paper import Paper
 from rlx.regularizer._controller import adapted_beta
 
 
@@ -16,6 +18,13 @@ def k1(logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class KL:
     """beta fixed, or steered to `target` nats per completion over `horizon` completions."""
+
+    title: ClassVar[str] = "a KL penalty"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "Fine-Tuning Language Models from Human Preferences", "Ziegler, Daniel M. and others", 2019, "1909.08593"
+        ),
+    )
 
     beta: NonNegative
     target: Positive | None

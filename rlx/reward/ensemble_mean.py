@@ -8,8 +8,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from rlx.core.numbers import PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.scorer import Scorer
-from rlx.reward._ensemble import load_ensemble
+from rlx.reward._ensemble import COSTE, load_ensemble
 
 
 def ensemble_mean(scores_MB: Tensor) -> Tensor:
@@ -19,6 +20,9 @@ def ensemble_mean(scores_MB: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class EnsembleMean:
+    title: ClassVar[str] = "the mean of {num_members} reward models"
+    papers: ClassVar[tuple[Paper, ...]] = (COSTE,)
+
     num_members: PositiveInt
 
     keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart

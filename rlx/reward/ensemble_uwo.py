@@ -10,8 +10,9 @@ from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.scorer import Scorer
-from rlx.reward._ensemble import load_ensemble
+from rlx.reward._ensemble import COSTE, load_ensemble
 
 
 def ensemble_uwo(scores_MB: Tensor, coefficient: float, ddof: int) -> Tensor:
@@ -25,6 +26,9 @@ def ensemble_uwo(scores_MB: Tensor, coefficient: float, ddof: int) -> Tensor:
 
 @dataclass(frozen=True)
 class EnsembleUWO:
+    title: ClassVar[str] = "the mean of {num_members} reward models less their disagreement (UWO)"
+    papers: ClassVar[tuple[Paper, ...]] = (COSTE,)
+
     num_members: PositiveInt
     coefficient: NonNegative
     ddof: Literal[0, 1]

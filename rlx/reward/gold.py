@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from rlx.model.tokens import decode_completion
 @dataclass(frozen=True)
 class Gold:
     """No experiment's result: nothing optimises against gold outside a control."""
+
+    title: ClassVar[str] = "the gold judge itself"
 
     @property
     def num_members(self) -> int:

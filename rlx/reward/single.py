@@ -19,6 +19,8 @@ def single(scores_MB: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Single:
+    title: ClassVar[str] = "one reward model"
+
     keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
 
     @property

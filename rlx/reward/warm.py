@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from rlx.core.numbers import PositiveInt
+from rlx.core.paper import Paper
 from rlx.core.scorer import Scorer
 from rlx.model.average import averaged_directory
 from rlx.model.checkpoint import Weights
@@ -37,6 +39,13 @@ def least_cosine(heads: Sequence[Tensor]) -> float:
 
 @dataclass(frozen=True)
 class WARM:
+    title: ClassVar[str] = "{num_members} reward models averaged into one (WARM)"
+    papers: ClassVar[tuple[Paper, ...]] = (
+        Paper(
+            "WARM: On the Benefits of Weight Averaged Reward Models", "Ramé, Alexandre and others", 2024, "2401.12187"
+        ),
+    )
+
     num_members: PositiveInt
 
     def combine(self, member_paths: Sequence[Path]) -> Scorer:

@@ -1,7 +1,12 @@
+import dataclasses
+import re
+
+import pytest
 import yaml
 
+from rlx.command.usage import choices
 from rlx.core.record import load_record
-from rlx.page.card import is_hub_id, model_card
+from rlx.page.card import citations, is_hub_id, model_card, papers_of
 from tests.synthetic_run import write_run
 
 
@@ -36,3 +41,39 @@ def test_an_unfinished_run_has_a_card_that_says_so(tmp_path):
     assert "**So far (step 30 of 80):" in model_card(
         load_record(write_run(tmp_path, state="interrupted", done_steps=30))
     )
+
+
+NO_PAPER = {"reward/single", "reward/gold", "reference/frozen"}  # no algorithm
+SHIPPED = {
+    f"{group}/{name}": path
+    for group in ("optimizer", "reward", "reference", "regularizer")
+    for name, path in choices(group).items()
+}
+
+
+@pytest.mark.parametrize("choice", SHIPPED)
+def test_every_shipped_algorithm_cites_its_paper_by_a_number_that_its_files_name(choice):
+    papers = papers_of(yaml.safe_load(SHIPPED[choice].read_text())["_target_"])
+    assert bool(papers) == (choice not in NO_PAPER)
+    for paper in papers:
+        assert paper.title and paper.authors and 2000 <= paper.year <= 2100
+        assert re.fullmatch(r"\d{4}\.\d{5}", paper.arxiv) and paper.arxiv[:2] == str(paper.year)[2:]
+        assert f"@article{{arxiv{paper.arxiv.replace('.', '')},\n" in paper.bibtex()
+
+
+def test_a_paper_that_several_choices_share_is_cited_once_and_one_of_ones_own_is_cited(tmp_path, monkeypatch):
+    (tmp_path / "own_ensembles.py").write_text(
+        "from rlx.core.paper import Paper\nfrom rlx.reward._ensemble import COSTE\nraise RuntimeError('imported')\n"
+        "class Median:\n    papers = (COSTE, Paper('Medians', 'Me', 2026, '2601.00001'))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    record = load_record(write_run(tmp_path / "run"))
+    config = {**record.config, "reward": {"_target_": "own_ensembles.Median"}}
+    config["reference"] = {"_target_": "rlx.reward.ensemble_wco.EnsembleWCO"}
+    cited = citations(dataclasses.replace(record, config=config))
+    assert cited.count("arxiv231002743") == 1 and "title = {Medians}" in cited and "arxiv190908593" in cited
+
+
+def test_a_run_of_choices_that_name_no_paper_cites_none(tmp_path):
+    record = load_record(write_run(tmp_path))
+    assert citations(dataclasses.replace(record, config={"reward": {"_target_": "nowhere.Own"}})) == "Made with rlx."

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rlx.command.signature import signature
 from rlx.core.error import UserError
 from rlx.core.numbers import Positive
+from rlx.core.signature import signature
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The keywords of a class, read from its source: a config is checked against them without importing torch."""
+"""The keywords and constants of a class, read from its source: a config is checked, and named, without importing torch."""
 
 import ast
 import builtins
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import rlx.core.numbers
-from rlx.command.wording import unknown
-from rlx.core.error import UserError
+from rlx.core.error import UserError, unknown
+from rlx.core.paper import Paper
 
 NAMES: dict[str, Any] = {
     **vars(builtins),
@@ -43,6 +43,18 @@ def signature(target: str) -> Signature:
     """The constructor's keywords of `target` ("package.module.Class"). UserError where there is no such class."""
     module, _, name = target.rpartition(".")
     return Source.of(module).signature(name, target)
+
+
+@cache
+def constant(target: str, name: str) -> Any:
+    """Return the class attribute `name` of `target`; None where there is no such class, it has none, or only running the
+    module could tell its value."""
+    module, _, cls = target.rpartition(".")
+    try:
+        found = Source.of(module).find(cls)
+    except (UserError, SyntaxError, OSError):
+        return None
+    return found[0].constant(found[1], name) if found else None
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,31 @@ class Source:
         }
         return Signature(keywords, open=init.args.kwarg is not None)
 
+    def constant(self, node: ast.ClassDef, name: str) -> Any:
+        """The value of a class attribute, or of the first base that has it; None if none has."""
+        for item in node.body:
+            if (value := _assigned(item, name)) is not None:
+                return self.value(value)
+        bases = [self.find(base.id) for base in node.bases if isinstance(base, ast.Name)]
+        return next((v for base in bases if base and (v := base[0].constant(base[1], name)) is not None), None)
+
+    def value(self, node: ast.expr) -> Any:
+        """A literal, a tuple of them, a Paper, or the name of such a constant; None for any other expression."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Tuple):
+            return tuple(self.value(item) for item in node.elts)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Paper" and len(node.args) == len(Paper._fields):
+            return Paper(*(self.value(item) for item in node.args))
+        if isinstance(node, ast.Name):
+            for item in self.tree.body:
+                if (assigned := _assigned(item, node.id)) is not None:
+                    return self.value(assigned)
+                if isinstance(item, ast.ImportFrom) and (original := _imported(item, node.id)) is not None:
+                    origin = self._absolute(item)
+                    return Source.of(origin).value(ast.Name(original)) if source_path(origin) else None
+        return None
+
     def evaluate(self, annotation: ast.expr) -> Any:
         """The annotation as a type; Any where it names something that only importing the module could tell."""
         if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
@@ -156,6 +193,14 @@ def source_path(module: str) -> Path | None:
         name = f"{name}.{part}"
         spec = importlib.machinery.PathFinder.find_spec(name, list(spec.submodule_search_locations))
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _assigned(node: ast.stmt, name: str) -> ast.expr | None:
+    """What the statement assigns to `name`."""
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+    if isinstance(node, ast.AnnAssign | ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in targets):
+        return node.value
+    return None
 
 
 def _imported(node: ast.ImportFrom, name: str) -> str | None:
