@@ -9,8 +9,8 @@ class Regularizer(Protocol):
     """An f-divergence D_f(policy || reference) = E_ref[f(r)] of whole completions, r = policy / reference.
 
     The gradient of an estimate is not an estimate of the gradient: `divergence` is for logging only. Its gradient is
-    E_policy[f'(r) grad log policy], so f'(r) subtracted from the reward (`penalty`) or a loss with that gradient
-    (`surrogate`) is what an optimiser may use. Log-probabilities (B, T) are in nats, masked tokens do not count.
+    E_policy[f'(r) grad log policy], so an optimiser subtracts f'(r) from the reward (`penalty`). Log-probabilities
+    (B, T) are in nats, masked tokens do not count.
     """
 
     @property
@@ -26,8 +26,8 @@ class Regularizer(Protocol):
         """f'(r) up to a constant, spread over tokens (B, T), detached; beta times this is subtracted from the reward."""
         ...
 
-    def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """(B,): a quantity whose mean's *gradient* estimates the divergence's, for completions drawn from the policy."""
+    def diagnostics(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> dict[str, float]:
+        """How far the estimate of these completions can be trusted, to log beside it; empty where it always can."""
         ...
 
     def token_divergence(self, log_p: Tensor, log_q: Tensor) -> Tensor:

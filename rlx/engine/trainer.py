@@ -126,7 +126,7 @@ class OnPolicyTrainer(Trainer):
         parts = processes.gathered(own)
         scored, entropy_NGT = joined([part for part, _ in parts]), torch.cat([entropy for _, entropy in parts])
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
-        divergence = self._divergence(scored)
+        flat = [x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT)]
         lengths = scored.mask_NGT.sum(-1).float()
         self.num_completions = scored.scores_NG.numel()
         self.row = {
@@ -134,7 +134,8 @@ class OnPolicyTrainer(Trainer):
             "objective/scores": scored.scores_NG.mean().item(),
             "objective/kl": ((scored.logps_NGT - scored.ref_logps_NGT).sum() / lengths.numel()).item(),
             "objective/entropy": (entropy_NGT.sum() / lengths.sum()).item(),
-            "regularizer/divergence": divergence,
+            "regularizer/divergence": self.regularizer.divergence(*flat).mean().item(),
+            **self.regularizer.diagnostics(*flat),
             "regularizer/beta": self.beta,
             "completions/mean_length": lengths.mean().item(),
             "completions/eos_rate": scored.ended_NG.float().mean().item(),
@@ -194,10 +195,6 @@ class OnPolicyTrainer(Trainer):
         }
         self.beta = self.regularizer.next_beta(self.beta, self.row["regularizer/divergence"], self.num_completions)
         self.after_step(self.step, self.row)
-
-    def _divergence(self, scored: ScoredRollout) -> float:
-        flat = (x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT))
-        return self.regularizer.divergence(*flat).mean().item()
 
 
 def _on(batch: Batch, device: torch.device) -> Batch:

@@ -31,7 +31,14 @@ from rlx.supervised.trl_trainers import fit_policy
 log = logging.getLogger(__name__)
 CURVE = "bon.json"
 # Of the policy that samples, not of best-of-n, whose probabilities nobody knows.
-NOT_KNOWN = ("objective/chi2", "objective/chi2_clip_fraction", "objective/entropy")
+NOT_KNOWN = (
+    "objective/chi2",
+    "objective/chi2_low",
+    "objective/chi2_high",
+    "objective/chi2_clip_fraction",
+    "objective/chi2_tail",
+    "objective/entropy",
+)
 
 
 def curve(pool: ScoredPool) -> list[dict[str, float]]:

@@ -1,8 +1,9 @@
 """How far the policy has moved, from its own samples: KL to the reference and to the start, and chi2 to the reference.
 
 KL: the k1 estimate, sum over tokens of log pi/pi_ref, averaged over completions drawn from pi. Unbiased, and therefore
-negative now and then for a small KL. chi2: Laidlaw et al. 2024 (arXiv 2403.03185) at the level of whole completions.
-Both hold for completions drawn at temperature 1 from the whole vocabulary.
+negative now and then for a small KL. chi2: Laidlaw et al. 2024 (arXiv 2403.03185) at the level of whole completions, with
+a bootstrap interval over prompts. Its ratios are heavy-tailed: where objective/chi2_tail is above 0.7, neither estimate
+nor interval can be trusted. Both hold for completions drawn at temperature 1 from the whole vocabulary.
 """
 
 import math
@@ -11,8 +12,12 @@ import torch
 from torch import Tensor
 
 from rlx.core.evaluation import Evaluation
+from rlx.metric.interval import mean_interval
+from rlx.regularizer.chi2 import chi2_estimate, clip_fraction, tail_shape
 
-LOG_RATIO_LIMIT = 10.0  # beyond it the ratio goes on linearly: e^10 = 22,026 already drowns the mean
+# Of the measurement, the same for all runs, so that they compare; regularizer.max_log_ratio is that of a run's penalty.
+# Beyond it the ratio grows linearly: e^10 = 22,026 already drowns the mean.
+LOG_RATIO_LIMIT = 10.0
 
 
 def log_ratios(logps_BT: Tensor, other_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -26,20 +31,18 @@ def kl(L_B: Tensor) -> float:
     return L_B.mean().item()
 
 
-def extended_expm1(L_B: Tensor) -> Tensor:
-    """e^L - 1, and above L = 10 its tangent e^10 (1 + L - 10) - 1: continuous in value and slope."""
-    inner_B = torch.expm1(L_B.clamp(max=LOG_RATIO_LIMIT))
-    return inner_B + math.exp(LOG_RATIO_LIMIT) * (L_B - LOG_RATIO_LIMIT).clamp(min=0)
-
-
-def chi2(L_B: Tensor) -> float:
-    """chi2(pi || ref) = E_pi[r - 1] = E_pi[r + 1/r - 2], r = e^L: never below 0. An underestimate where |L| > 10."""
-    return (extended_expm1(L_B) + extended_expm1(-L_B)).mean().item()
-
-
-def clip_fraction(L_B: Tensor) -> float:
-    """Share of completions whose |L| > 10, for which chi2 uses the tangent."""
-    return (L_B.abs() > LOG_RATIO_LIMIT).double().mean().item()
+def chi2(L_B: Tensor) -> dict[str, float]:
+    """chi2(pi || ref) = E_pi[r + 1/r - 2], r = e^L, with 95 % bounds, the share of |L| > 10 and the tail's shape."""
+    estimate_B = chi2_estimate(L_B, LOG_RATIO_LIMIT).numpy()
+    row = {
+        "objective/chi2": float(estimate_B.mean()),
+        "objective/chi2_clip_fraction": clip_fraction(L_B, LOG_RATIO_LIMIT),
+    }
+    if len(estimate_B) > 1:
+        row["objective/chi2_low"], row["objective/chi2_high"] = mean_interval(estimate_B)
+    if (shape := tail_shape(L_B)) is not None:
+        row["objective/chi2_tail"] = shape
+    return row
 
 
 def measure(evaluation: Evaluation) -> dict[str, float]:
@@ -51,6 +54,5 @@ def measure(evaluation: Evaluation) -> dict[str, float]:
         "objective/sqrt_kl": math.sqrt(max(kl(L_B), 0.0)),
         "objective/kl_start": start_kl,
         "objective/sqrt_kl_start": math.sqrt(max(start_kl, 0.0)),
-        "objective/chi2": chi2(L_B),
-        "objective/chi2_clip_fraction": clip_fraction(L_B),
+        **chi2(L_B),
     }

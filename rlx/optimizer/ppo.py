@@ -110,6 +110,8 @@ class PPO:
             "objective/non_score_reward": non_score_B.mean().item(),
             "objective/rlhf_reward": (scores_B + non_score_B).mean().item(),
         }
+        if len(scores_B) > 1 and (rest := scores_B.var() + non_score_B.var()) > 0:
+            metrics["objective/penalty_share"] = (non_score_B.var() / rest).item()
         if self.reward_clip is not None:
             metrics["objective/reward_clip_fraction"] = (
                 (scored.scores_NG.abs() > self.reward_clip).float().mean().item()

@@ -37,10 +37,8 @@ class KL:
         """f'(r) = log r + 1: the log-ratio itself, token by token, as every token's reward."""
         return k1(logps_BT, ref_logps_BT, mask_BT).detach()
 
-    def surrogate(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """L^2 / 2 of the whole completion's log-ratio L. Its gradient L grad log pi is the divergence's; that of the
-        token-wise sum of squares is not (it drops the effect of a token on later ones), that of L is 0 on average."""
-        return k1(logps_BT, ref_logps_BT, mask_BT).sum(-1).square() / 2
+    def diagnostics(self, logps_BT: Tensor, ref_logps_BT: Tensor, mask_BT: Tensor) -> dict[str, float]:
+        return {}
 
     def token_divergence(self, log_p: Tensor, log_q: Tensor) -> Tensor:
         """sum_v p (log p - log q)."""

@@ -22,8 +22,8 @@ def kl(beta: float) -> KL:
     return KL(beta=beta, target=None, horizon=1e4)
 
 
-def chi2(beta: float) -> Chi2:
-    return Chi2(beta=beta, root=False, max_log_ratio=10, floor=1e-4, target=None, horizon=1e4)
+def chi2(beta: float, root: bool = False) -> Chi2:
+    return Chi2(beta=beta, root=root, max_log_ratio=10, floor=1e-4, target=None, horizon=1e4)
 
 
 def distance(p: torch.Tensor, q: torch.Tensor) -> float:
@@ -45,6 +45,21 @@ def cut(beta: float) -> torch.Tensor:
         total = (ref * (1 + (rewards - nu) / (2 * beta)).clamp(min=0)).sum()
         low, high = (nu, high) if total > 1 else (low, nu)
     return ref * (1 + (rewards - low) / (2 * beta)).clamp(min=0)
+
+
+def root_of_chi2(policy: torch.Tensor) -> float:
+    ref = torch.tensor(REF).double()
+    return (ref * (policy / ref - 1).square()).sum().sqrt().item()
+
+
+def cut_by_root(beta: float) -> torch.Tensor:
+    """The policy that maximises E[r] - beta sqrt(chi2): where sqrt(chi2) = s, its slope is that of beta / (2 s) chi2.
+    The larger s, the weaker that pull and the further `cut` goes; their meeting point by bisection."""
+    low, high = 1e-6, 10.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if root_of_chi2(cut(beta / (2 * middle))) > middle else (low, middle)
+    return cut(beta / (2 * low))
 
 
 def test_the_two_optima_are_what_they_are_said_to_be():
@@ -70,6 +85,21 @@ def test_ppo_with_chi2_reaches_the_reference_tilted_linearly_and_cut_at_zero(tmp
     policy = play(PPO_NUMBERS, chi2(beta), REF, tmp_path, steps=40, lr=3e-3, scores=REWARDS)
     assert distance(cut(beta), torch.tensor(REF)) > 0.12
     assert distance(policy, cut(beta)) < 0.01
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.4, 0.8])
+def test_ppo_with_the_root_of_chi2_which_is_the_default_reaches_its_optimum(tmp_path, beta):
+    """At .8, more than the rewards' SD under the reference, the best policy is the reference."""
+    ref, rewards = torch.tensor(REF).double(), torch.tensor(REWARDS).double()
+
+    def objective(policy: torch.Tensor) -> float:
+        return (policy @ rewards).item() - beta * root_of_chi2(policy)
+
+    wanted = cut_by_root(beta) if beta < 0.8 else ref
+    near = (0.999 * wanted + 0.001 * policy for policy in torch.eye(8).double())
+    assert all(objective(policy) < objective(wanted) for policy in near)
+    policy = play(PPO_NUMBERS, chi2(beta, root=True), REF, tmp_path, steps=60, lr=3e-3, scores=REWARDS)
+    assert distance(policy, wanted) < 0.05 and objective(policy) > objective(wanted) - 0.01
 
 
 # Moves 2, 3, 4 are rock, paper, scissors: paper beats rock, scissors paper, rock scissors, each with .9; they beat the

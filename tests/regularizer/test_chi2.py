@@ -1,9 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from rlx.regularizer.chi2 import Chi2, chi2_estimate, extended_expm1
+from rlx.regularizer.chi2 import Chi2, chi2_estimate, extended_expm1, improvement_bound, tail_shape
 
 LOGITS = torch.tensor([0.2, -0.5, 1.0], dtype=torch.float64)
 REF = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64).log()
@@ -23,13 +24,12 @@ def test_expected_divergence_is_the_chi2_of_the_distributions():
     assert (estimate >= 0).all()
 
 
-@pytest.mark.parametrize("face", ["surrogate", "penalty"])
-def test_surrogate_and_penalty_have_the_gradient_of_the_chi2(face):
+def test_the_penalty_as_a_reward_has_the_gradient_of_the_chi2():
     logits = LOGITS.clone().requires_grad_()
     wanted = torch.autograd.grad(exact_chi2(logits), logits)[0]
     logps = logits.log_softmax(-1)
     rows = logps[:, None], REF[:, None], ONE_TOKEN
-    objective = PLAIN.surrogate(*rows) if face == "surrogate" else PLAIN.penalty(*rows).sum(-1) * logps
+    objective = PLAIN.penalty(*rows).sum(-1) * logps
     got = torch.autograd.grad((logps.detach().exp() * objective).sum(), logits)[0]
     torch.testing.assert_close(got, wanted)
 
@@ -78,3 +78,42 @@ def test_divergence_of_whole_distributions_is_exact():
     assert torch.isclose(PLAIN.token_divergence(logps, REF), exact_chi2(LOGITS))
     root = Chi2(beta=0.1, root=True, max_log_ratio=10, floor=1e-4, target=None, horizon=10000)
     assert torch.isclose(root.token_divergence(logps, REF), exact_chi2(LOGITS).sqrt())
+
+
+@pytest.mark.parametrize("limit, counted", [(3.0, 2 / 3), (10.0, 0.0)])
+def test_ratios_beyond_the_settings_own_limit_are_counted(limit, counted):
+    regularizer = Chi2(beta=0.1, root=False, max_log_ratio=limit, floor=1e-4, target=None, horizon=500)
+    logps = torch.tensor([5.0, 6.0, 0.1])[:, None]
+    found = regularizer.diagnostics(logps, torch.zeros(3, 1), torch.ones(3, 1, dtype=torch.bool))
+    assert found == {"regularizer/clip_fraction": pytest.approx(counted)}
+
+
+@pytest.mark.parametrize("shape", [0.25, 1.0])
+def test_the_tail_shape_of_pareto_ratios_is_theirs(shape):
+    ratios = np.random.default_rng(0).pareto(1 / shape, size=20_000) + 1
+    assert tail_shape(torch.tensor(ratios).log()) == pytest.approx(shape, abs=0.15)
+
+
+def test_few_or_equal_ratios_have_no_tail():
+    assert tail_shape(torch.zeros(10)) is None
+    assert tail_shape(torch.zeros(100)) is None
+
+
+def test_the_true_reward_never_gains_less_than_the_bound_on_random_bandits():
+    """Everything is enumerated: 2,000 random references, policies, true rewards and correlated proxies over 6 moves."""
+    draw, least_room = np.random.default_rng(0), math.inf
+    for _ in range(2000):
+        ref, policy = draw.dirichlet(np.ones(6)), draw.dirichlet(np.ones(6))
+        true = draw.normal(size=6)
+        proxy = true + draw.uniform(0, 2) * draw.normal(size=6)
+        true_z, proxy_z = ((x - ref @ x) / math.sqrt(ref @ (x - ref @ x) ** 2) for x in (true, proxy))
+        correlation = ref @ (true_z * proxy_z)
+        if correlation < 0.05:
+            continue
+        chi2 = ref @ (policy / ref - 1) ** 2
+        least_room = min(least_room, policy @ true_z - improvement_bound(policy @ proxy_z, chi2, correlation))
+    assert 0 <= least_room < 0.2
+
+
+def test_a_proxy_that_is_the_true_reward_has_a_bound_without_loss():
+    assert improvement_bound(1.3, 5.0, 1.0) == pytest.approx(1.3)

@@ -35,13 +35,6 @@ def test_the_mean_estimate_is_the_divergence(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_mean_surrogate_has_the_divergences_gradient(kind):
-    logits = parameters()
-    surrogate = KINDS[kind].surrogate(logps_of(logits, ROWS), ref_logps_of(ROWS), MASK_BT)
-    torch.testing.assert_close(gradient(surrogate.mean(), logits), gradient(exact(kind, logits), logits))
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_the_penalty_as_what_is_still_to_pay_at_each_token_has_the_divergences_gradient(kind):
     """A policy gradient with reward -penalty: every token's log-probability times the penalties from it on."""
     logits = parameters()
