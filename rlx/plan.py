@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rlx.command.advice import advice
 from rlx.command.runs import run_dir_of, shown
 from rlx.command.sweep_index import Row, SweepDirectory
 from rlx.core.run_status import state_of
@@ -34,6 +35,8 @@ def run(config: dict[str, Any]) -> int:
     _work(console, config)
     _time(console, config, size, missing)
     _room(console, config, size)
+    for line in advice(config):
+        console.print(f"[yellow]warning:[/] {escape(line)}", highlight=False)
     return 0
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from rlx import report
+from rlx.command.advice import advice
 from rlx.command.runs import load_config
 from rlx.compute.launcher import launch
 from rlx.core import checkpoints, interruption, processes
@@ -63,6 +64,8 @@ def work(config_path: Path) -> None:
     cell = cell_of(config)
     directory = RunDirectory(config_path.parent, writes=processes.first())
     warnings = speak(directory.path / "log.txt" if processes.first() else None)
+    for line in advice(config):
+        log.warning("%s", line)
     with directory.running():
         Training(directory, cell, config, warnings).run()
     unset_hf_deepspeed_config()  # else the next run of this process would load its models in parts

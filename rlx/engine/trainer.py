@@ -21,7 +21,7 @@ from rlx.core import checkpoints, processes
 from rlx.core.error import UserError
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
-from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
+from rlx.core.rollout import Batch, PolicyOutput, Selection
 from rlx.core.seed import seed_of
 from rlx.engine.experience import Actors, draw, joined, score
 from rlx.engine.forward import compared_with, inputs_of

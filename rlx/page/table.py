@@ -95,6 +95,12 @@ def left_out(record: RunRecord) -> list[str]:
         lines.append(
             f"χ² is an underestimate: in up to {percent(clipped)} of held-out completions the ratio was beyond e^10"
         )
+    tail = _largest(record, "heldout", "objective/chi2_tail")
+    if record.choice("regularizer") == "chi2" and tail is not None and tail > 0.7:
+        lines.append(
+            f"χ² cannot be trusted where a few ratios decide it: the shape of their tail was up to {tail:.2f} "
+            "(above 0.7 neither the estimate nor its interval holds)"
+        )
     if rewards := _largest(record, "train", "objective/reward_clip_fraction"):
         lines.append(f"rewards clipped: up to {percent(rewards)} of a rollout's")
     cut = 1 - min(record.series("heldout", "completions/eos_rate")[1], default=1.0)
