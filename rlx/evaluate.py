@@ -13,6 +13,7 @@ from rlx.core.logs import speak
 from rlx.engine.run_directory import RunDirectory
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import cell_of
+from rlx.experiment.keep_best import left_aside
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 
@@ -36,10 +37,17 @@ def run(run_dir: Path, num_prompts: int | None) -> int:
             "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
         )
     policy = on_device(with_critic(cell.model.policy(run_dir / "model"), "none"))
-    row = measure_all(held_out.evaluate(policy, wanted))
+    aside = left_aside(cell.settings, held_out.prompts.prompts)
+    row = measure_all(held_out.evaluate(policy, wanted, without=aside))
+    if aside:
+        log.warning("the prompts that chose the step of checkpoint.keep_best are left out; %d remain", _num(row))
     RunDirectory(run_dir).write("evaluation.json", row)
-    table = Table("measurement", "value", title=f"{run_dir.name} on {wanted} held-out prompts", title_justify="left")
+    table = Table("measurement", "value", title=f"{run_dir.name} on {_num(row)} held-out prompts", title_justify="left")
     for name, value in row.items():
         table.add_row(name, f"{value:.4g}")
     Console().print(table)
     return 0
+
+
+def _num(row: dict[str, float]) -> int:
+    return int(row["evaluation/num_prompts"])

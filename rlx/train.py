@@ -32,6 +32,7 @@ from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
+from rlx.experiment.keep_best import BestPolicy, half_that_chooses, halves, left_aside
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
@@ -122,10 +123,17 @@ class Training:
         """Learn from rollouts, then measure once more on all held-out prompts."""
         with self.provenance.stage("combine"):
             self.trainer = self.make_trainer(policy)
+        self.best = BestPolicy(self.directory.path) if self.settings.checkpoint.keep_best else None
         self.learn()
+        if self.best:
+            self.trainer.take(self.best.weights())
         with self.provenance.stage("final measurement"), self.trainer.policy() as learnt:
             num = self.settings.evaluation.final_num_prompts
-            summary = measure_all(self.assembly.held_out.evaluate(learnt, num))
+            held_out = self.assembly.held_out
+            aside = left_aside(self.settings, held_out.prompts.prompts)
+            summary = measure_all(held_out.evaluate(learnt, num, without=aside))
+        if self.best:
+            summary |= self.best.row
         return self.conclude(self.trainer.plain_policy(), summary)
 
     def make_policy(self, start: Path) -> PreTrainedModel:
@@ -167,6 +175,8 @@ class Training:
         if checkpoint := checkpoints.latest(self.directory.path / "checkpoints"):
             checkpoint.check(self.cell.compute.layout, "the policy")
         self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
+        if self.best:
+            self.best.resume(checkpoint.step if checkpoint else -1)
         with (
             self.provenance.stage("policy"),
             stage("policy", self.settings.num_steps) as self.bar,
@@ -195,6 +205,10 @@ class Training:
         with self.trainer.policy() as policy:
             evaluation = self.assembly.held_out.evaluate(policy, settings.num_prompts)
         row = measure_all(evaluation)
+        if self.best:
+            row |= halves(evaluation, half_that_chooses(evaluation.prompts))
+            if self.best.improves(row):
+                self.best.keep(step, row, self.trainer.learnt_weights())
         self.directory.append(SAMPLES, sample_rows(step, evaluation, settings.num_samples))
         self.directory.append(METRICS, [{"step": step, "split": "heldout", **row}])
         self.tracker.log(step, row, "heldout")

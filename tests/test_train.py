@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlx.cli import main
@@ -151,6 +153,57 @@ def test_ppo_on_gold_raises_gold(here):
     assert main(["train", "reward=gold", "regularizer.beta=0", *MINIATURE, *steps]) == 0
     last = [row for row in numbers(only_run(here)) if row["split"] == "heldout"][-1]
     assert last["gold/score_sd_units_low"] > 0.2
+
+
+KEEPING = ["checkpoint.keep_best=gold", *MINIATURE, "evaluation.interval=1"]
+KEEPING += ["torch_optimizer.learning_rate=3e-3"]  # too much: gold falls
+
+
+@pytest.fixture(scope="module")
+def keeping(cache, tmp_path_factory):
+    """An undisturbed run that keeps its best step."""
+    folder = tmp_path_factory.mktemp("keeping")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RLX_CACHE", str(cache))
+        patch.setenv("RLX_RUNS", str(folder / "runs"))
+        assert main(["train", *KEEPING]) == 0
+    return only_run(folder)
+
+
+def test_the_step_with_the_most_gold_on_half_of_the_prompts_is_exported_and_measured_on_the_others(keeping, here):
+    run = keeping
+    summary = json.loads((run / "summary.json").read_text())
+    rows = {row["step"]: row for row in numbers(run) if row["split"] == "heldout"}
+    kept = max(rows, key=lambda step: rows[step]["keep_best/selection_gold"])
+    assert kept < 4 == max(rows)
+    assert summary["keep_best/step"] == kept
+    assert summary["evaluation/num_prompts"] == 16 - 8 / 2
+    for half in ("selection", "report"):
+        assert summary[f"keep_best/{half}_gold"] == rows[kept][f"keep_best/{half}_gold"]
+    exported, best = load_file(run / "model" / "model.safetensors"), load_file(run / f"best/step-{kept}.safetensors")
+    assert exported and all(torch.equal(exported[name], best[name]) for name in exported)
+    assert [path.name for path in (run / "best").iterdir()] == [f"step-{kept}.safetensors"]
+    page = (run / "report.html").read_text()
+    assert "The step that was kept" in page and f"This is the policy of step {kept} of 4" in page
+    assert main(["evaluate", str(run)]) == 0
+    again = json.loads((run / "evaluation.json").read_text())
+    assert again == pytest.approx({name: summary[name] for name in again}, rel=1e-5, abs=1e-5)
+
+
+def test_a_killed_run_that_keeps_its_best_step_ends_as_an_undisturbed_one(keeping, here):
+    process = subprocess.Popen([sys.executable, "-m", "rlx.cli", "train", *KEEPING], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((here / "runs").glob("*/checkpoints/*/step.json")):
+        assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main(["train", *KEEPING]) == 0
+    run = only_run(here)
+    assert numbers(run) == numbers(keeping)
+    assert json.loads((run / "summary.json").read_text()) == json.loads((keeping / "summary.json").read_text())
+    model = "model/model.safetensors"
+    assert (run / model).read_bytes() == (keeping / model).read_bytes()
 
 
 def test_a_run_may_be_measured_again(whole, cache, monkeypatch, capsys):

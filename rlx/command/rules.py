@@ -146,6 +146,31 @@ def best_of_n_chooses(config: Config) -> str | None:
     return f"optimizer.num_samples={samples}: the best of 1 is the policy itself; draw at least 2"
 
 
+def best_of_n_has_no_steps_to_choose_from(config: Config) -> str | None:
+    kept = config["checkpoint"]["keep_best"]
+    if kind(config, "optimizer") != "bon" or kept is None:
+        return None
+    return f"checkpoint.keep_best={kept}: optimizer=bon has no steps to choose from; set checkpoint.keep_best=null"
+
+
+def the_best_is_chosen_on_some_prompts_and_measured_on_others(config: Config) -> str | None:
+    kept, evaluation = config["checkpoint"]["keep_best"], config["evaluation"]
+    along, final = evaluation["num_prompts"], evaluation["final_num_prompts"]
+    if kept is None:
+        return None
+    if along < 4:
+        return (
+            f"evaluation.num_prompts={along}: checkpoint.keep_best={kept} chooses on one half of them and reports on the "
+            "other; take at least 4"
+        )
+    if final < along:
+        return (
+            f"evaluation.final_num_prompts={final} is less than evaluation.num_prompts={along}, and checkpoint.keep_best="
+            f"{kept} leaves the half that chose out of it; take at least {along}"
+        )
+    return None
+
+
 def best_of_n_has_no_steps_to_steer_beta_over(config: Config) -> str | None:
     target = config["regularizer"].get("target")
     if kind(config, "optimizer") != "bon" or target is None:
@@ -230,6 +255,8 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     slots_hold_their_own,
     labels_say_something,
     best_of_n_chooses,
+    best_of_n_has_no_steps_to_choose_from,
+    the_best_is_chosen_on_some_prompts_and_measured_on_others,
     best_of_n_has_no_steps_to_steer_beta_over,
     inpo_makes_pairs,
     inpo_steps_no_further_than_its_game,

@@ -56,6 +56,17 @@ class RunRecord:
         return bool(self.summary)
 
     @property
+    def kept_step(self) -> int | None:
+        """The step whose policy was exported and measured in the end, where `checkpoint.keep_best` chose it."""
+        step = self.summary.get("keep_best/step")
+        return None if step is None else int(step)
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The held-out row of the policy that the run leaves: of the kept step, else the last; {} without any."""
+        return next((row for row in self.heldout if row["step"] == self.kept_step), (self.heldout or [{}])[-1])
+
+    @property
     def best_of(self) -> int | None:
         """N of a best-of-n run; None of any other."""
         return int(self.bon[-1]["step"]) if self.bon else None
@@ -68,7 +79,7 @@ class RunRecord:
     def place(self, step: int) -> str:
         """What was measured at `step`, in words for a heading."""
         if self.best_of is None:
-            return f"step {step}"
+            return f"step {step}, kept" if step == self.kept_step else f"step {step}"
         named = f"distilled from the best of {step}" if self.distilled else f"best of {step}"
         return named if step else "start"
 

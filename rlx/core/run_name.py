@@ -5,14 +5,17 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# What does not change the experiment: where things lie, who is told, on how many processes it runs, what is kept.
+# Settings that do not change the experiment: where things lie, who is told, on how many processes it runs, what is kept.
+# Of `checkpoint`, keep_best does, and is content where it is set.
 NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "name", "seed", "choices")
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides a run's numbers, its seed apart."""
-    return {key: value for key, value in config.items() if key not in NOT_CONTENT}
+    own = {key: value for key, value in config.items() if key not in NOT_CONTENT}
+    kept = (config.get("checkpoint") or {}).get("keep_best")
+    return own if kept is None else own | {"checkpoint": {"keep_best": kept}}
 
 
 def run_name(config: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ class CheckpointSettings:
     interval: PositiveInt  # rollouts between two checkpoints
     keep: PositiveInt  # newest checkpoints kept on disk
     minutes: NonNegative  # between two checkpoints of an artefact in training
+    keep_best: Literal["gold"] | None  # what chooses the step whose policy is exported; None exports the last one
 
 
 @dataclass(frozen=True)

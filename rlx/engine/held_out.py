@@ -45,13 +45,21 @@ class HeldOut:
         self.members = members
         self._start: StartSample | None = None
 
-    def evaluate(self, policy: PreTrainedModel, num: int, sampler: Sampler | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        policy: PreTrainedModel,
+        num: int,
+        sampler: Sampler | None = None,
+        without: frozenset[str] = frozenset(),
+    ) -> Evaluation:
         """Draw one completion for each of the first `num` prompts and everything that the measurements read of it. Several
         processes share the prompts, and all get the whole.
 
-        `sampler` draws in place of the actors' own: best-of-n has chosen its completions already.
+        Prompts whose ids are in `without` are left out. `sampler` draws in place of the actors' own: best-of-n has chosen
+        its completions already.
         """
-        prompts, drawn, completions = self._draw(policy, num, sampler or self.actors.sampler)
+        wanted = [i for i, prompt in enumerate(self.prompts.prompts[:num]) if prompt.id not in without]
+        prompts, drawn, completions = self._draw(policy, wanted, sampler or self.actors.sampler)
         scored, entropy_NGT = score(drawn, policy, self.actors, seed=0, with_preferences=False)
         rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
         start_logps_BT = said_by(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
@@ -80,25 +88,25 @@ class HeldOut:
         whole |= {name: np.concatenate([part[1][name] for part in parts], -1) for name in numbers}
         whole |= {name: torch.cat([part[2][name] for part in parts]) for name in tokens}
         return Evaluation(
-            start_completions=start.completions[:num],
-            start_gold_B=start.gold_B[:num],
-            start_lengths_B=start.lengths_B[:num],
+            start_completions=[start.completions[i] for i in wanted],
+            start_gold_B=start.gold_B[wanted],
+            start_lengths_B=start.lengths_B[wanted],
             **whole,
         )
 
     def _start_sample(self) -> StartSample:
         if self._start is None:
-            prompts, drawn, completions = self._draw(self.start, len(self.prompts.prompts), self.actors.sampler)
+            prompts, drawn, completions = self._draw(self.start, range(len(self.prompts.prompts)), self.actors.sampler)
             gold_B = processes.joined(self.judge.score(prompts, completions))
             lengths_B = processes.joined(drawn.mask_NGT.sum(-1).flatten().tolist())
             self._start = StartSample(processes.joined(completions), np.asarray(gold_B), np.asarray(lengths_B))
         return self._start
 
     def _draw(
-        self, policy: PreTrainedModel, num: int, sampler: Sampler
+        self, policy: PreTrainedModel, wanted: Sequence[int], sampler: Sampler
     ) -> tuple[Sequence[Prompt], Rollout, list[Completion]]:
-        """This process's share of the first `num`."""
-        prompts, ids_NP, mask_NP = self.prompts.batch(range(min(num, len(self.prompts.prompts))))
+        """This process's share of the prompts at the places `wanted`."""
+        prompts, ids_NP, mask_NP = self.prompts.batch(wanted)
         mine = processes.share(len(prompts))
         prompts = prompts[mine]
         seeds = [seed_of("held out", prompt.id) for prompt in prompts]

@@ -28,10 +28,10 @@ from rlx.engine.forward import compared_with, inputs_of
 from rlx.engine.importance import measured
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
-from rlx.model.actor_critic import without_dropout
+from rlx.model.actor_critic import is_of_critic, without_dropout
 from rlx.model.bare import standing_in
 from rlx.model.precision import cast
-from rlx.model.whole import blank_of, is_spread, plain_copy
+from rlx.model.whole import blank_of, filled, is_spread, plain_copy, whole, whole_state
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class OnPolicyTrainer(Trainer):
         self.row: dict[str, float] = {}
         self.num_completions = 0  # of the last rollout
         self._sums: dict[str, Tensor] = {}
+        self._taken: Any = None  # a whole policy that stands for one that is spread over processes
         self.add_callback(_StepBoundary(self))
 
     @property
@@ -90,21 +91,43 @@ class OnPolicyTrainer(Trainer):
         policy: Any = self.accelerator.unwrap_model(self.model)
         wrapped: Any = self.model_wrapped
         if not is_spread(policy):
-            whole: Any = nullcontext(policy)
+            gathering: Any = nullcontext(policy)
+        elif self._taken is not None:
+            gathering = nullcontext(self._taken)
         elif hasattr(next(policy.parameters()), "ds_id"):
-            whole = unwrap_model_for_generation(wrapped, self.accelerator)
+            gathering = unwrap_model_for_generation(wrapped, self.accelerator)
         else:  # FSDP's modules gather and let go as they please: a copy, for as long as it is needed
             copied = plain_copy(policy, self._blank)
             if self.args.bf16:  # as FSDP makes it while the policy learns
                 cast(copied, torch.bfloat16)
-            whole = nullcontext(copied.to(self.args.device))
-        with whole as gathered, standing_in(policy, gathered), self.accelerator.autocast():
+            gathering = nullcontext(copied.to(self.args.device))
+        with gathering as gathered, standing_in(policy, gathered), self.accelerator.autocast():
             yield gathered
 
     def plain_policy(self) -> PreTrainedModel:
         """The model to be kept: itself, or where it is spread over processes a copy that is not."""
         policy: Any = self.accelerator.unwrap_model(self.model)
-        return plain_copy(policy, self._blank) if is_spread(policy) else policy  # pyright: ignore[reportReturnType]
+        if is_spread(policy):
+            return self._taken or plain_copy(policy, self._blank)  # pyright: ignore[reportReturnType]
+        return policy
+
+    def learnt_weights(self) -> dict[str, Tensor]:
+        """What is trained of the policy, its critic apart, whole and on the CPU. Every process must take part."""
+        policy: Any = self.accelerator.unwrap_model(self.model)
+        trained = {name: x for name, x in policy.state_dict(keep_vars=True).items() if x.requires_grad}
+        return {name: whole(x).detach().cpu().clone() for name, x in trained.items() if not is_of_critic(name)}
+
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Be the policy with these `learnt_weights` from now on, to be measured and exported: learning has ended. Every
+        process must take part."""
+        policy: Any = self.accelerator.unwrap_model(self.model)
+        if not is_spread(policy):
+            policy.load_state_dict(weights, strict=False)
+            return
+        self._taken = filled(self._blank, whole_state(policy) | weights)
+        if self.args.bf16:  # as it was measured while it learnt
+            cast(self._taken, torch.bfloat16)
+        self._taken.to(self.args.device)
 
     def get_train_dataloader(self):  # pyright: ignore[reportIncompatibleMethodOverride]
         return _Rollouts(self)

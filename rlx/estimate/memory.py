@@ -253,8 +253,12 @@ def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
     if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
         return artefacts, size.weights
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
-    checkpoint = _checkpoint(config, trunks * (size.adapters(rank) if rank else size.parameters))
-    return artefacts, size.weights + (config["checkpoint"]["keep"] + 1) * checkpoint
+    trained = size.adapters(rank) if rank else size.parameters
+    checkpoint = _checkpoint(config, trunks * trained)
+    best = (
+        3 * 4 * trained if config["checkpoint"]["keep_best"] else 0
+    )  # at the last checkpoint, the newest, one in writing
+    return artefacts, size.weights + (config["checkpoint"]["keep"] + 1) * checkpoint + best
 
 
 def training_bytes(config: Mapping[str, Any], size: ModelSize) -> int:

@@ -116,6 +116,11 @@ def without_dropout(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
+def is_of_critic(name: str) -> bool:
+    """Whether a parameter is a critic's, inside or outside of adapters."""
+    return any(f".{prefix}" in f".{name}" for prefix in CRITIC_PREFIXES)
+
+
 def without_critic(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with the critic's tensors left out: what a plain `from_pretrained` directory holds."""
     return {name: x for name, x in state.items() if not name.startswith(CRITIC_PREFIXES)}

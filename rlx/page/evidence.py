@@ -39,6 +39,15 @@ class LengthControlled:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The step that `checkpoint.keep_best` chose; gold, proxy and win rate of the evidence are then of its policy."""
+
+    step: int
+    selection: Estimate | None  # gold's gain on the half of prompts that chose: optimistic
+    report: Estimate | None  # on the other half
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Gold and proxy in standard deviations of the start policy's completions."""
 
@@ -53,6 +62,7 @@ class Evidence:
     peak_step: int | None  # where held-out gold was highest, 0 = never above the start
     since_peak_gold: Estimate | None  # end minus peak; bounds hold although the peak was picked from all evaluations
     since_peak_proxy: Estimate | None  # end minus the proxy at gold's peak
+    kept: Kept | None = None
     length: LengthControlled | None = None  # runs measured before there was one have none
 
 
@@ -66,7 +76,10 @@ def gather(record: RunRecord) -> Evidence | None:
     gold, proxy = record.standardised("gold"), record.standardised("proxy")
     num_steps = record.best_of or int(record.config.get("num_steps") or 0)
     peak, gold_change, proxy_change = _up_to_n(record) if record.bon else _since_peak(record, gold, proxy)
-    proxy_change_over_all = _change(record, "proxy", proxy, 0, 0.95) if proxy and len(proxy.steps) > 1 else None
+    proxy_change_over_all = None
+    if proxy and len(proxy.steps) > 1:
+        end = proxy.steps.tolist().index(record.end["step"]) if record.end["step"] in proxy.steps else -1
+        proxy_change_over_all = _change(record, "proxy", proxy, 0, 0.95, end)
     if record.bon and not record.distilled:
         proxy_change_over_all = _estimate(record.bon[-1], "proxy/score_sd_units")
     return Evidence(
@@ -81,8 +94,16 @@ def gather(record: RunRecord) -> Evidence | None:
         peak_step=peak,
         since_peak_gold=gold_change,
         since_peak_proxy=proxy_change,
+        kept=_kept(record),
         length=_length(final),
     )
+
+
+def _kept(record: RunRecord) -> Kept | None:
+    if record.kept_step is None:
+        return None
+    selection, report = (_estimate(record.summary, f"keep_best/{half}_sd_units") for half in ("selection", "report"))
+    return Kept(record.kept_step, selection, report)
 
 
 def _length(final: dict) -> LengthControlled | None:
@@ -121,17 +142,19 @@ def _since_peak(
     return int(gold.steps[peak]), _change(record, "gold", gold, peak, confidence), proxy_change
 
 
-def _change(record: RunRecord, which: str, score: Standardised, since: int, confidence: float) -> Estimate:
-    """The last value minus the one at index `since`. The interval is that of the differences on the same prompts where
+def _change(
+    record: RunRecord, which: str, score: Standardised, since: int, confidence: float, end: int = -1
+) -> Estimate:
+    """The value at index `end` minus the one at index `since`. The interval is that of the differences on the same prompts where
     the run kept all their scores, else the wider one of two means taken as independent."""
-    value = float(score.values[-1] - score.values[since])
-    before, after = (record.samples_at(int(score.steps[i])) for i in (since, -1))
+    value = float(score.values[end] - score.values[since])
+    before, after = (record.samples_at(int(score.steps[i])) for i in (since, end))
     common = [pid for pid in before if pid in after and before[pid].get(which) is not None]
     common = [pid for pid in common if after[pid].get(which) is not None]
     if len(common) >= max(MIN_PAIRS, record.num_prompts or 0):
         differences = np.array([after[pid][which] - before[pid][which] for pid in common]) / score.unit
         return Estimate(value, *mean_interval(differences, confidence))
-    error = float(np.hypot(score.errors[since], score.errors[-1]))
+    error = float(np.hypot(score.errors[since], score.errors[end]))
     if not np.isfinite(error):
         return Estimate(value, None, None)
     half = float(stats.norm.ppf(0.5 + confidence / 2)) * error

@@ -31,16 +31,17 @@ class Comparison:
 
 
 def compare(record: RunRecord) -> list[Comparison]:
-    """Five prompts by how much gold changed from the first sampled step to the last: worst, quartiles and best, so that
-    nobody's taste picked them. Fewer where fewer were sampled; none before the second evaluation."""
+    """Five prompts by how much gold changed from the first sampled step to the last (or the kept one): worst, quartiles and best,
+    so that nobody's taste picked them. Fewer where fewer were sampled; none before the second evaluation."""
     steps = record.sampled_steps
     if len(steps) < 2:
         return []
-    before, after = record.samples_at(steps[0]), record.samples_at(steps[-1])
+    end = record.kept_step if record.kept_step in steps else steps[-1]
+    before, after = record.samples_at(steps[0]), record.samples_at(end)
     ids = sorted(before.keys() & after.keys(), key=lambda pid: (_gain(before[pid], after[pid]), pid))
     last = len(ids) - 1
     ranks = sorted({round(i * last / (NUM_SHOWN - 1)) for i in range(NUM_SHOWN)}) if ids else []
-    return [_comparison(before[ids[rank]], after[ids[rank]], steps[-1], place(rank, last)) for rank in ranks]
+    return [_comparison(before[ids[rank]], after[ids[rank]], end, place(rank, last)) for rank in ranks]
 
 
 def place(rank: int, last: int) -> str:

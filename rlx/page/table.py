@@ -38,10 +38,10 @@ ACCURACIES = {
 
 
 def measured(record: RunRecord) -> list[tuple[str, str, str]]:
-    """Label, at the first evaluation, at the last one, of everything that both have."""
+    """Label, at the first evaluation, at the last one (or the kept one), of everything that both have."""
     if len(record.heldout) < 2:
         return []
-    first, last = record.heldout[0], record.heldout[-1]
+    first, last = record.heldout[0], record.end
     names = [*MEASURED, *((f"gold/{name}", f"factor: {name}") for name in record.factors)]
     return [
         (label, _with_bounds(first, name), _with_bounds(last, name))
@@ -53,6 +53,20 @@ def measured(record: RunRecord) -> list[tuple[str, str, str]]:
 def _with_bounds(row: dict[str, Any], name: str) -> str:
     known = f"{name}_low" in row and f"{name}_high" in row
     return readable(row[name]) + (bounds(row[f"{name}_low"], row[f"{name}_high"]) if known else "")
+
+
+def halves(record: RunRecord) -> list[tuple[str, str, str]]:
+    """Gold of the kept step and of the last one, in SD over the start, on the half of prompts that chose and on the other;
+    empty where no step was chosen."""
+    if record.kept_step is None:
+        return []
+    rows = {row["step"]: row for row in (record.end, record.heldout[-1])}
+    selection, report = (f"keep_best/{half}_sd_units" for half in ("selection", "report"))
+    return [
+        (record.place(step), _with_bounds(row, selection), _with_bounds(row, report))
+        for step, row in rows.items()
+        if selection in row and report in row
+    ]
 
 
 def members(record: RunRecord) -> tuple[list[str], list[list[str]]]:

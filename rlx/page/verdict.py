@@ -26,13 +26,22 @@ def verdict(evidence: Evidence | None) -> Verdict:
     if explains and tone == "better":
         headline, tone = f"{headline}, which length may explain", "caution"
     story, overoptimised = since_peak(evidence)
-    if overoptimised:
+    if evidence.kept is not None:
+        story = f"Of the training as a whole: {story[0].lower()}{story[1:]}" if story else ""
+    elif overoptimised:
         headline = f"{headline}, {'but' if headline.startswith('Better') else 'and'} over-optimised"
         tone = "worse" if tone == "worse" else "caution"
     if not evidence.finished:
         so_far = "" if evidence.best_of_n else f" (step {evidence.step} of {evidence.num_steps})"
         headline = f"So far{so_far}: {headline[0].lower()}{headline[1:]}"
-    sentences = (gold_sentence(evidence), win_sentence(evidence), length, proxy_sentence(evidence), story)
+    sentences = (
+        gold_sentence(evidence),
+        kept_sentence(evidence),
+        win_sentence(evidence),
+        length,
+        proxy_sentence(evidence),
+        story,
+    )
     return Verdict(headline, tuple(sentence for sentence in sentences if sentence), tone)
 
 
@@ -63,6 +72,19 @@ def gold_sentence(evidence: Evidence) -> str:
     over = f" over {evidence.num_prompts} held-out prompts" if evidence.num_prompts else ""
     unsure = "" if direction(evidence.gold, 0.0) else ": not distinguishable from no change"
     return f"Gold {in_sd(evidence.gold)} against the start{over}{unsure}."
+
+
+def kept_sentence(evidence: Evidence) -> str:
+    """Which step it is, and gold on the half of prompts that chose it beside gold on the half that did not."""
+    if (kept := evidence.kept) is None:
+        return ""
+    chosen = f"This is the policy of step {kept.step} of {evidence.num_steps}, chosen by gold on half of the prompts"
+    if kept.selection is None or kept.report is None:
+        return f"{chosen}, none of which the numbers above are of."
+    return (
+        f"{chosen} ({in_sd(kept.selection)} there, optimistic because it was the highest); on the other half gold is "
+        f"{in_sd(kept.report)}. The numbers above are of prompts that had no say in the choice."
+    )
 
 
 def win_sentence(evidence: Evidence) -> str:

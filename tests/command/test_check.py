@@ -103,6 +103,20 @@ def test_best_of_one_and_a_beta_to_steer_without_steps_are_refused_and_a_short_i
     assert checked(changed(bon, "num_steps", 1))["num_steps"] == 1  # neither is read
 
 
+def test_the_best_step_is_kept_where_there_are_steps_and_prompts_to_choose_and_to_measure_on(default):
+    kept = changed(default, "checkpoint.keep_best", "gold")
+    assert checked(kept)["checkpoint"]["keep_best"] == "gold"
+    with pytest.raises(UserError, match="keep_best=proxy: must be 'gold'"):
+        checked(changed(default, "checkpoint.keep_best", "proxy"))
+    with pytest.raises(UserError, match=r"evaluation.num_prompts=3: checkpoint.keep_best=gold .* take at least 4"):
+        checked(changed(kept, "evaluation.num_prompts", 3))
+    with pytest.raises(UserError, match=r"evaluation.final_num_prompts=100 is less .* take at least 128"):
+        checked(changed(kept, "evaluation.final_num_prompts", 100))
+    bon = compose(["optimizer=bon", "checkpoint.keep_best=gold"])[0].config
+    with pytest.raises(UserError, match="optimizer=bon has no steps to choose from"):
+        checked(bon)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -32,8 +32,15 @@ def test_the_name_says_cell_content_and_seed():
 
 
 def test_where_things_lie_and_who_is_told_is_no_content():
-    for key in ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "seed"):
+    for key in ("cache_dir", "runs_dir", "tracker", "compute", "seed"):
         assert hash8(CONFIG | {key: "other"}) == hash8(CONFIG)
+    assert hash8(CONFIG | {"checkpoint": {"interval": 3, "keep_best": None}}) == hash8(CONFIG)
+
+
+def test_keeping_the_best_step_is_content_though_other_checkpoints_are_not():
+    best = {"interval": 3, "keep_best": "gold"}
+    assert hash8(CONFIG | {"checkpoint": best}) != hash8(CONFIG)
+    assert hash8(CONFIG | {"checkpoint": best | {"interval": 4}}) == hash8(CONFIG | {"checkpoint": best})
 
 
 def test_what_decides_the_numbers_is_content():

@@ -197,6 +197,29 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     torch.testing.assert_close(plain(ids).logits, before, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("lora", [None, 8])
+def test_weights_of_an_earlier_step_are_taken_again_without_the_critic_and_what_is_not_trained(
+    tiny_llama, tmp_path, lora
+):
+    adapters = lora and LoraConfig(r=lora, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    learner = trainer(tiny_llama, tmp_path, [], steps=3, interval=9, critic="separate", lr=1e-2, lora=adapters)
+    ids, seen = torch.tensor([[3, 4, 5]]), []
+
+    def remember(step, row):
+        with learner.policy() as policy, torch.no_grad():
+            seen.append((policy.eval()(input_ids=ids).logits.clone(), learner.learnt_weights()))
+
+    learner.after_step = remember
+    learner.train()
+    logits, weights = seen[0]
+    assert weights and not any("critic" in name or "value_head" in name for name in weights)
+    assert all("lora_" in name for name in weights) == bool(lora)
+    assert not torch.equal(seen[-1][0], logits)
+    learner.take(weights)
+    with learner.policy() as policy, torch.no_grad():
+        assert torch.equal(policy.eval()(input_ids=ids).logits, logits)
+
+
 def test_dropout_of_the_adapters_does_not_move_the_log_probabilities_that_are_learnt_from(tiny_llama, tmp_path):
     """At a rate of 0 the policy that learns is the one that drew: every ratio is 1, whatever dropout it was fine-tuned with."""
     lora = LoraConfig(r=8, lora_alpha=512, lora_dropout=0.5, target_modules="all-linear", task_type="CAUSAL_LM")
