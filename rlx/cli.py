@@ -86,7 +86,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
     from rlx.command.compose import compose
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
-        return training.train_resolved(path, lambda: _run_of("train"))
+        return training.train_resolved(path, lambda: _run_of("train"), lambda: _run_of("report"))
     if verb == "submit" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.submit").run_sweep_again(sweep_dir)
     if verb == "submit" and (path := _resolved(arguments)) is not None:
@@ -103,7 +103,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
         return sweep(cells)
     if verb == "train":
-        return training.train_one(cells[0], lambda: _run_of("train"))
+        return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"))
     if len(cells) == 1:
         config = checked(cells[0].config)
         return _run_of(verb)(config)

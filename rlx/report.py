@@ -1,14 +1,21 @@
 """`rlx report RUN` or `rlx report SWEEP`: what a run, or a sweep, has shown, as one page to send to a colleague."""
 
+import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from rlx.comparison.sweep import Comparison
 from rlx.core import atomic
-from rlx.core.record import load_record
+from rlx.core.build import build
+from rlx.core.record import RunRecord, load_record
+from rlx.core.run_status import shown_in_full
 from rlx.core.sweep_record import is_sweep, load_sweep
+from rlx.core.tracker import Tracker
+from rlx.engine.run_directory import SAMPLES, RunDirectory, RunIsHeldError
 from rlx.figure.gallery import draw_all
 from rlx.figure.sweep.gallery import draw_sweep
+from rlx.page.card import model_card
 from rlx.page.rendering import render
 from rlx.page.sweep.rendering import render_sweep
 from rlx.page.sweep.tables import all_tables, as_csv, as_latex
@@ -19,13 +26,51 @@ log = logging.getLogger(__name__)
 def run(run_dir: Path) -> int:
     """Write report.html and figures/*.png into `run_dir`, of a run that is finished or not.
 
-    Returns the exit code 0. Raises UserError where `run_dir` is not a run directory or one of its files is not JSON.
+    Of a run that was killed once it was done, its tracker is told the rest as well, unless a process is at it; a model card
+    that is missing is written. Returns the exit code 0. Raises UserError where `run_dir` is not a run directory or one of
+    its files is not JSON.
     """
     if is_sweep(run_dir):
         return run_sweep(run_dir)
     record = load_record(run_dir)
-    _write(record.path / "report.html", render(record, list(draw_all(record, record.path / "figures"))))
+    if record.status.get("state") == "done":
+        restore_card(record)
+    if record.status.get("state") != "done" or shown_in_full(run_dir):
+        write_report(record)
+        return 0
+    directory = RunDirectory(run_dir)
+    try:
+        with directory.held():
+            tracker = build(record.config["tracker"]).start(run_dir, record.config, run_dir.name)
+            conclude(directory, tracker, record.summary)
+            directory.finish(shown=True)
+    except RunIsHeldError:
+        write_report(record)
     return 0
+
+
+def write_report(record: RunRecord) -> None:
+    """Write the page and its figures."""
+    _write(record.path / "report.html", render(record, list(draw_all(record, record.path / "figures"))))
+
+
+def restore_card(record: RunRecord) -> None:
+    """Write the model's card where it is missing."""
+    card = record.path / "model" / "README.md"
+    if (card.parent / "config.json").is_file() and not card.is_file():
+        atomic.write(card, model_card(record))
+        log.info("model card: %s", card)
+
+
+def conclude(directory: RunDirectory, tracker: Tracker, summary: Mapping[str, float]) -> None:
+    """Write the report of a run that is done, and tell its tracker the rest."""
+    write_report(load_record(directory.path))
+    columns = ["step", "prompt", "completion", "proxy", "gold"]
+    rows = [[_cell(row[name]) for name in columns] for row in directory.rows(SAMPLES)]
+    tracker.table("samples", columns, rows)
+    tracker.file(directory.path / "report.html")
+    tracker.file(directory.path / "model" / "README.md")
+    tracker.finish(summary)
 
 
 def run_sweep(sweep_dir: Path) -> int:
@@ -43,3 +88,8 @@ def run_sweep(sweep_dir: Path) -> int:
 def _write(path: Path, page: str) -> None:
     atomic.write(path, page)
     log.info("report: %s", path)
+
+
+def _cell(value: object) -> object:
+    """A table's cell: conversations as text."""
+    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)

@@ -226,14 +226,8 @@ class Training:
         """Write the report, and tell the tracker the rest."""
         if not processes.first():
             return
-        self.directory.finish()
-        report.run(self.directory.path)
-        samples = self.directory.rows(SAMPLES)
-        columns = ["step", "prompt", "completion", "proxy", "gold"]
-        self.tracker.table("samples", columns, [[_cell(row[name]) for name in columns] for row in samples])
-        self.tracker.file(self.directory.path / "report.html")
-        self.tracker.file(self.directory.path / "model" / "README.md")
-        self.tracker.finish(summary)
+        self.directory.finish(shown=False)
+        report.conclude(self.directory, self.tracker, summary)
 
     def save_provenance(self) -> None:
         if not processes.first():
@@ -284,8 +278,3 @@ class _Start(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         self.training.measure(0)
-
-
-def _cell(value: object) -> object:
-    """A table's cell: conversations as text."""
-    return value if isinstance(value, str | int | float) else json.dumps(value, ensure_ascii=False)

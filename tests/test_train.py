@@ -1,12 +1,15 @@
 """`rlx train` from nothing to a report on a miniature of the lab: seconds a run, members shared by all tests here."""
 
 import json
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlx.cli import main
+from rlx.engine.run_directory import RunDirectory
 
 MINIATURE = shlex.split(
     "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 "
@@ -122,6 +126,100 @@ def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(wh
     assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
     assert numbers(run) == numbers(whole)
     assert json.loads((run / "summary.json").read_text()) == json.loads((whole / "summary.json").read_text())
+
+
+TOLD = """
+import json
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Told:
+    def start(self, run_dir, config, run_id):
+        return Telling(run_dir / "told.jsonl")
+
+class Telling:
+    def __init__(self, path):
+        self.path = path
+    def note(self, *words):
+        with self.path.open("a") as file:
+            file.write(json.dumps(words) + "\\n")
+    def log(self, step, metrics, split="train"):
+        self.note("log", split, step)
+    def table(self, name, columns, rows):
+        self.note("table", name, len(rows))
+    def file(self, path):
+        self.note("file", path.name)
+    def finish(self, summary, exit_code=0):
+        self.note("finish", len(summary), exit_code)
+"""
+KILLED = """
+import os, signal, sys
+from rlx import cli, report
+report.conclude = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("again", ["train", "report", "sweep"])
+def test_a_run_that_was_killed_between_its_end_and_its_report_is_completed(here, monkeypatch, capsys, again):
+    (here / "told.py").write_text(TOLD)
+    (here / "conf" / "tracker").mkdir(parents=True)
+    (here / "conf" / "tracker" / "told.yaml").write_text("# Notes.\n_target_: told.Told\n")
+    monkeypatch.syspath_prepend(str(here))
+    monkeypatch.setenv("PYTHONPATH", f"{here}:{os.environ.get('PYTHONPATH', '')}")
+    words = [word for word in MINIATURE if not word.startswith("tracker=")]
+    command = ["train", "--config-dir", "conf", "tracker=told", *words]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *command], stderr=subprocess.DEVNULL, timeout=200, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    run = only_run(here)
+    status, rows = json.loads((run / "status.json").read_text()), numbers(run)
+    assert status["state"] == "done" and not (run / "report.html").exists()
+    (run / "model" / "README.md").unlink()
+
+    line = {"train": command, "report": ["report", str(run)], "sweep": [*command, "-m", "seed=0,1"]}[again]
+    assert main(line) == 0
+    assert "data:image/png;base64," in (run / "report.html").read_text()
+    assert "library_name: transformers" in (run / "model" / "README.md").read_text()
+    assert json.loads((run / "status.json").read_text()) == status | {"shown": True, "ended": ANY}
+    told = [json.loads(row) for row in (run / "told.jsonl").read_text().splitlines()]
+    ends = [row for row in told if row[0] != "log"]
+    assert [row[:2] for row in ends[:3]] == [["table", "samples"], ["file", "report.html"], ["file", "README.md"]]
+    assert ends[3][0] == "finish" and ends[3][1] > 10 and ends[3][2] == 0 and len(ends) == 4
+    assert numbers(run) == rows  # nothing was measured again
+    capsys.readouterr()
+    assert main(command) == 0 and "its report: " in capsys.readouterr().out
+    assert (run / "told.jsonl").read_text().count("finish") == 1
+
+
+def test_a_model_that_was_deleted_is_made_again_from_the_last_checkpoint_as_the_command_says(here, capsys):
+    command = ["train", *MINIATURE]
+    assert main(command) == 0
+    run = only_run(here)
+    before = numbers(run), (run / "summary.json").read_text(), (run / "model" / "model.safetensors").read_bytes()
+    shutil.rmtree(run / "model")
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "It has no model: delete " in capsys.readouterr().out
+    (run / "status.json").unlink()
+    assert main(command) == 0
+    assert before == (
+        numbers(run),
+        (run / "summary.json").read_text(),
+        (run / "model" / "model.safetensors").read_bytes(),
+    )
+
+
+def test_what_a_killed_writer_left_half_written_is_removed(tmp_path):
+    halves = [tmp_path / f".{name}.12345.part" for name in ("status.json", "metrics.jsonl", "summary.json")]
+    other = tmp_path / ".report.html.12345.part"  # of `rlx report`, which does not hold the run
+    for path in [*halves, other]:
+        path.write_text("{")
+    (tmp_path / ".model.part").mkdir()
+    (tmp_path / ".model.part" / "config.json").write_text("{")
+    with RunDirectory(tmp_path).running():
+        assert sorted(path.name for path in tmp_path.glob(".*.part")) == [other.name]
 
 
 def test_an_interrupted_run_says_so_and_exits_with_130(here):

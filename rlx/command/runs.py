@@ -8,13 +8,24 @@ from typing import Any
 from rlx.core import atomic
 from rlx.core.error import UserError
 from rlx.core.run_name import content, differences, run_name
-from rlx.core.run_status import STATUS, state_of
+from rlx.core.run_status import STATUS, shown_in_full, state_of
 from rlx.slurm.job import waiting_or_running
 from rlx.slurm.queue import NoQueueError, queue
 
 
 def run_dir_of(config: Mapping[str, Any]) -> Path:
     return Path(config["runs_dir"]) / run_name(config)
+
+
+def lacks(run_dir: Path) -> bool:
+    """Whether a run that is done lacks its report or its model's card, or its tracker does not know the rest. A model that
+    is missing is no such lack: making it again takes a training."""
+    card = (run_dir / "model" / "README.md").is_file() or not has_model(run_dir)
+    return not (shown_in_full(run_dir) and card and (run_dir / "report.html").is_file())
+
+
+def has_model(run_dir: Path) -> bool:
+    return (run_dir / "model" / "config.json").is_file()
 
 
 def check_run_dir(config: Mapping[str, Any]) -> Path:

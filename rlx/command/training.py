@@ -6,28 +6,30 @@ from pathlib import Path
 from rlx.command.check import checked
 from rlx.command.compose import Cell
 from rlx.command.data import examine
-from rlx.command.runs import check_run_dir, load_config, open_run_dir, shown
+from rlx.command.runs import check_run_dir, has_model, lacks, load_config, open_run_dir, shown
 from rlx.core.error import UserError
 from rlx.core.run_status import note_failure, state_of
 
 Run = Callable[[Path], int]
 
 
-def train_one(cell: Cell, run: Callable[[], Run]) -> int:
-    """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path."""
+def train_one(cell: Cell, run: Callable[[], Run], report: Callable[[], Run]) -> int:
+    """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path. Of a
+    run that is done, `report` makes what a kill has left out."""
     config = checked(cell.config)
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
-        return say_done(run_dir)
+        return _complete(run_dir, report)
     examine([config])
     return _run(open_run_dir(config, run_dir), run)
 
 
-def train_resolved(path: Path, run: Callable[[], Run]) -> int:
-    """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts)."""
+def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:
+    """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts); as `train_one`
+    where it is done."""
     checked(load_config(path))
     if state_of(path.parent).state == "done":
-        return say_done(path.parent)
+        return _complete(path.parent, report)
     return _run(path, run)
 
 
@@ -45,12 +47,21 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
     return code
 
 
+def _complete(run_dir: Path, report: Callable[[], Run]) -> int:
+    """Make what a kill between the end of the run and that of its report has left out."""
+    if lacks(run_dir):
+        report()(run_dir)
+    return say_done(run_dir)
+
+
 def say_done(run_dir: Path) -> int:
     """Where its report is, and how to run it once more."""
     page = run_dir / "report.html"
     report = f"its report: {shown(page)}" if page.is_file() else f"`rlx report {shown(run_dir)}` writes its report"
-    print(
-        f"{shown(run_dir)} is done; {report}\n"
-        "Another seed=... makes another run; delete the directory to run this one again."
-    )
+    print(f"{shown(run_dir)} is done; {report}")
+    if not has_model(run_dir):
+        print(
+            f"It has no model: delete {shown(run_dir / 'status.json')}, and the same command makes it from the last checkpoint."
+        )
+    print("Another seed=... makes another run; delete the directory to run this one again.")
     return 0

@@ -67,9 +67,15 @@ def begin(run_dir: Path) -> None:
     _write(run_dir, {"state": "running", "reason": "", "started": started, "ended": None, **writer})
 
 
-def end(run_dir: Path, state: str, reason: str = "") -> None:
-    """Write that the run is done, interrupted or failed, with the reason."""
-    _write(run_dir, _readable(run_dir) | {"state": state, "reason": reason, "ended": _now()})
+def end(run_dir: Path, state: str, reason: str = "", shown: bool = True) -> None:
+    """Write that the run is done, interrupted or failed, with the reason. `shown=False`: its report and the end for its
+    tracker are still to come."""
+    _write(run_dir, _readable(run_dir) | {"state": state, "reason": reason, "ended": _now(), "shown": shown})
+
+
+def shown_in_full(run_dir: Path) -> bool:
+    """Return False for a run whose process had come to its end but not to its report; True where status.json does not say."""
+    return _readable(run_dir).get("shown") is not False
 
 
 def note_failure(run_dir: Path, reason: str) -> None:

@@ -1,6 +1,7 @@
 """A run's folder: its state, its rows of numbers and samples, all readable while it runs and whole after a kill."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,12 @@ from rlx.core import atomic, run_status
 from rlx.core.error import UserError
 
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+# The files that are replaced as a whole, by the process that holds the run.
+WHOLE = (METRICS, SAMPLES, "status.json", "members.json", "provenance.json", "summary.json")
+
+
+class RunIsHeldError(UserError):
+    """Another process holds the run."""
 
 
 class RunDirectory:
@@ -30,6 +37,7 @@ class RunDirectory:
             yield
             return
         lock = self._lock()
+        self._clear_parts()
         try:
             run_status.begin(self.path)
             yield
@@ -43,6 +51,13 @@ class RunDirectory:
         finally:
             lock.release()
 
+    def _clear_parts(self) -> None:
+        """Remove the files that a killed writer of this run left half written. Call it under the run's lock."""
+        for name in WHOLE:
+            for part in self.path.glob(f".{name}.*.part"):
+                part.unlink(missing_ok=True)
+        shutil.rmtree(self.path / ".model.part", ignore_errors=True)
+
     def check_free(self) -> None:
         """Raises UserError if another process holds the run."""
         self._lock(timeout=2).release()  # s; the launcher of another node may be looking as well
@@ -53,7 +68,7 @@ class RunDirectory:
             lock.acquire(timeout=timeout)
         except Timeout:
             pid = run_status.status_of(self.path).get("pid")
-            raise UserError(
+            raise RunIsHeldError(
                 f"{self.path}: process {pid} is at work on this run; wait for it, or end it first"
             ) from None
         return lock
@@ -63,10 +78,20 @@ class RunDirectory:
         if self.writes:
             run_status.end(self.path, "failed", reason)
 
-    def finish(self) -> None:
-        """Say that the run is done: before its report is written, so that the report can say so."""
+    def finish(self, shown: bool = True) -> None:
+        """Say that the run is done: before its report is written, so that the report can say so. `shown`: whether report
+        and tracker have it all; a kill before that leaves them to the next command."""
         if self.writes:
-            run_status.end(self.path, "done")
+            run_status.end(self.path, "done", shown=shown)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run without a change of its state. Raises RunIsHeldError if another process holds it."""
+        lock = self._lock()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def read(self, name: str) -> dict:
         """A JSON file's content; {} if it is not there."""
