@@ -17,11 +17,11 @@ from rlx.command.check import checked, checked_sweep
 from rlx.command.compose import Cell
 from rlx.command.data import examine
 from rlx.command.rules import kind
-from rlx.command.runs import at_work, check_content, lacks, open_run_dir, shown
+from rlx.command.runs import at_work, check_content, open_run_dir, shown
 from rlx.command.sweep_index import NOT_STARTED, Row, SweepDirectory, axes_of
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
-from rlx.core.run_status import State, forget, note_failure, state_of
+from rlx.core.run_status import State, forget, note_failure, shown_in_full, state_of
 from rlx.core.sweep_record import OUTPUT, PREPARED
 
 POLL = 0.1  # s
@@ -58,7 +58,7 @@ def sweep(cells: Sequence[Cell]) -> int:
     """0 if every cell is done at the end, 1 if any failed, 130 if interrupted."""
     settings = checked_sweep(cells[0].sweep)
     directory = SweepDirectory(rows_of(cells))
-    todo = [row for row in directory.rows if not row.done or lacks(row.run_dir)]
+    todo = [row for row in directory.rows if not row.done or not shown_in_full(row.run_dir)]
     examine([row.config for row in todo])
     for row in todo:
         open_run_dir(row.config, row.run_dir)
