@@ -52,10 +52,12 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
     import torch
     from transformers import TrainingArguments
 
+    from rlx.core.settings import ProxySettings
     from rlx.core.world import Prompt
     from rlx.engine.experience import Actors
     from rlx.engine.forward import inputs_of
     from rlx.engine.prompts import EncodedPrompts
+    from rlx.engine.proxy import Proxy
     from rlx.engine.trainer import OnPolicyTrainer, Plan
     from rlx.model.actor_critic import with_critic
     from rlx.optimizer.ppo import PPO
@@ -65,6 +67,8 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
     (policy, _), (reference, reward) = models(2)
 
     class Reward:
+        raw_std = 1.0
+
         @torch.no_grad()
         def member_scores(self, prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT):
             return reward.eval()(**inputs_of(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)).logits.T
@@ -87,16 +91,23 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
     )
     ppo = PPO(
         num_samples=1, num_epochs=EPOCHS, num_minibatches=MINIBATCHES, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic=critic, whiten_rewards=False, reward_clip=None,
-        missing_eos_penalty=0.0,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic=critic, whiten_rewards=False,
     )  # fmt: skip
     ids = prompt_ids()
+    proxy = Proxy(Reward(), ProxySettings(clip=None, missing_eos_penalty=0.0))
     trainer = OnPolicyTrainer(
         with_critic(policy, critic),
         args,
         ppo,
         KL(beta=0.05, target=None, horizon=10000),
-        Actors(with_critic(reference, "none"), Reward(), Transformers(NEW_TOKENS, 1.0, PROMPTS), PROMPTS, None, None),
+        Actors(
+            with_critic(reference, "none"),
+            proxy,
+            Transformers(NEW_TOKENS, 1.0, PROMPTS),
+            PROMPTS,
+            None,
+            None,
+        ),
         EncodedPrompts([Prompt(str(i), "") for i in range(len(ids))], ids, 0, 0),
         Plan(rollouts + 1, PROMPTS, 1, rollouts + 2, 0),
         lambda step, row: ends.append(time.perf_counter()),

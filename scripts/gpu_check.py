@@ -134,6 +134,8 @@ def lab(device: str) -> list[Row]:
 class EvenWords:
     """A reward that costs nothing: the share of even tokens."""
 
+    raw_std = 1.0
+
     def member_scores(self, prompt_ids_BP: Any, prompt_mask_BP: Any, ids_BT: Any, mask_BT: Any) -> Any:
         return (((ids_BT % 2 == 0) & mask_BT).sum(-1) / mask_BT.sum(-1))[None]
 
@@ -147,9 +149,11 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
     from peft import LoraConfig
     from transformers import TrainingArguments
 
+    from rlx.core.settings import ProxySettings
     from rlx.core.world import Prompt
     from rlx.engine.experience import Actors
     from rlx.engine.prompts import EncodedPrompts
+    from rlx.engine.proxy import Proxy
     from rlx.engine.trainer import OnPolicyTrainer, Plan
     from rlx.model.actor_critic import with_adapters, with_critic
     from rlx.model.bare import without_adapters
@@ -171,11 +175,11 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
         reference = with_critic(reference.to(device), "none")
     algorithm = PPO(
         num_samples=1, num_epochs=1, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False, reward_clip=None,
-        missing_eos_penalty=0.0,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
     )  # fmt: skip
     ids = inputs_of(scale, 2 * scale.prompts, "cpu")["input_ids"][:, : scale.prompt_tokens].tolist()
     sampler = Transformers(scale.new_tokens, 1.0, scale.prompts)
+    proxy = Proxy(EvenWords(), ProxySettings(clip=None, missing_eos_penalty=0.0))
     rows: list[dict[str, float]] = []
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -187,7 +191,7 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
         )  # fmt: skip
         OnPolicyTrainer(
             policy, args, algorithm, KL(beta=0.05, target=None, horizon=10000),
-            Actors(reference, EvenWords(), sampler, scale.prompts // 2, None, None),  # pyright: ignore
+            Actors(reference, proxy, sampler, scale.prompts // 2, None, None),  # pyright: ignore
             EncodedPrompts([Prompt(str(i), "") for i in range(len(ids))], ids, 0, 0),
             Plan(2, scale.prompts, scale.micro, 3, 0), lambda step, row, *_: rows.append(row),
         ).train()  # fmt: skip

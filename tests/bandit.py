@@ -9,9 +9,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
+from rlx.core.scorer import Scorer
+from rlx.core.settings import ProxySettings
 from rlx.core.world import PreferenceModel, Prompt
 from rlx.engine.experience import Actors
 from rlx.engine.prompts import EncodedPrompts
+from rlx.engine.proxy import Proxy
 from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.model.actor_critic import with_critic
 from rlx.sampler.transformers import Transformers
@@ -22,6 +25,8 @@ MOVES = tuple(f"move{i}" for i in range(8))  # token ids; 0 pads and 1 ends, whi
 class Table:
     """The score of a completion is its token's."""
 
+    raw_std = 1.0
+
     def __init__(self, scores: list[float]) -> None:
         self.scores_V = torch.tensor(scores)
 
@@ -30,6 +35,11 @@ class Table:
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         return member_scores_MB.mean(0)
+
+
+def as_it_is(scorer: Scorer) -> Proxy:
+    """Neither clipped nor penalised."""
+    return Proxy(scorer, ProxySettings(clip=None, missing_eos_penalty=0.0))
 
 
 def bandit_model(start: list[float]) -> LlamaForCausalLM:
@@ -74,7 +84,7 @@ def play(
         lr_scheduler_type="linear", adam_epsilon=1e-5, adam_beta2=0.95,
     )  # fmt: skip
     sampler, reference = Transformers(1, 1.0, 4096), with_critic(bandit_model(start), "none")
-    actors = Actors(reference, Table(scores or [0.0] * 8), sampler, 4096, move_tokenizer(), preference_model)
+    actors = Actors(reference, as_it_is(Table(scores or [0.0] * 8)), sampler, 4096, move_tokenizer(), preference_model)
     prompts = EncodedPrompts([Prompt("the only one", "move2")], [[2]], 0, 0)
     plan = Plan(num_steps=steps, num_prompts=num_prompts, num_micro=micro, checkpoint_interval=10**6, seed=0)
     policy = with_critic(model, algorithm.critic)

@@ -124,7 +124,7 @@ def needed(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", YAMLS, ids=name)
 def test_every_choice_composes_into_a_config_that_passes_the_check(path):
     group, _, choice = name(path).partition("/")
-    slot = f"supervised@{choice}" if group == "supervised" else group
+    slot = f"supervised@{content(path).get('defaults', [choice])[0]}" if group == "supervised" else group
     config = checked(compose([f"{slot}={choice}", *needed(path)])[0].config)
     assert config["choices"][slot.rpartition("@")[2]] == choice
 

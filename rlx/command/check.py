@@ -14,6 +14,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from rlx.command.data import with_absolute_paths
 from rlx.command.rules import broken_rule
+from rlx.command.wording import no_setting
 from rlx.core.error import UserError, nearest
 from rlx.core.settings import Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
@@ -88,7 +89,7 @@ def _checked_keywords(values: Mapping[str, Any], found: Signature, prefix: str) 
     for name in values:
         if name not in found.keywords and not found.open:
             known = [f"{prefix}{keyword}" for keyword in found.keywords]
-            raise UserError(f"no setting called '{prefix}{name}'{nearest(f'{prefix}{name}', known)}")
+            raise UserError(no_setting(f"{prefix}{name}", known))
     for name, keyword in found.keywords.items():
         if keyword.required and name not in values:
             raise UserError(f"{prefix}{name} is missing")

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Config = Mapping[str, Any]
-ENSEMBLES = ("ensemble_mean", "ensemble_wco", "ensemble_uwo", "warm")
 
 
 def broken_rule(config: Config) -> str | None:
@@ -12,10 +11,11 @@ def broken_rule(config: Config) -> str | None:
     return next((line for rule in RULES if (line := rule(config)) is not None), None)
 
 
-def kind(config: Config, group: str) -> str:
-    """The choice behind a preset: "lab" for rlx.world.lab.Lab, whatever the YAML was called."""
+def kind(config: Config, group: str, folder: str | None = None) -> str:
+    """The choice behind a preset: "lab" for rlx.world.lab.Lab, whatever the YAML was called. `folder`: where the choices
+    of a slot lie."""
     module = str((config.get(group) or {}).get("_target_", "")).rpartition(".")[0]
-    return module.removeprefix(f"rlx.{group}.")
+    return module.removeprefix(f"rlx.{folder or group}.")
 
 
 def minibatches_are_equal(config: Config) -> str | None:
@@ -63,17 +63,6 @@ def nodes_have_equal_processes(config: Config) -> str | None:
         f"compute.num_processes={processes} counts all nodes and is no multiple of compute.num_nodes={nodes}: choose "
         f"{-(-processes // nodes) * nodes}"
     )
-
-
-def several_members_make_an_ensemble(config: Config) -> str | None:
-    choice, members = kind(config, "reward"), config["reward"].get("num_members")
-    if members is None:
-        return None
-    if choice in ENSEMBLES and members < 2:
-        return f"reward.num_members={members}: {choice} combines at least 2 reward models; one alone is reward=single"
-    if choice == "single" and members != 1:
-        return f"reward.num_members={members}: single has 1; several are combined by reward={', '.join(ENSEMBLES)}"
-    return None
 
 
 def several_policies_make_a_soup(config: Config) -> str | None:
@@ -127,8 +116,9 @@ def preferences_are_given(config: Config) -> str | None:
 def slots_hold_their_own(config: Config) -> str | None:
     """supervised@sft=reward_model would compose: the slots draw from one folder."""
     for slot, other in (("sft", "reward_model"), ("reward_model", "sft")):
-        if config["choices"].get(slot) == other:
-            return f"supervised@{slot}={other}: {other} belongs into the slot supervised@{other}"
+        if kind(config, slot, "supervised") == other:
+            choice = config["choices"].get(slot, other)
+            return f"supervised@{slot}={choice}: {choice} belongs into the slot supervised@{other}"
     return None
 
 
@@ -246,7 +236,6 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     processes_share_prompts,
     batches_are_shared,
     nodes_have_equal_processes,
-    several_members_make_an_ensemble,
     several_policies_make_a_soup,
     engines_share_processes,
     the_lab_model_speaks_the_labs_language,

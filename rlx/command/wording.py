@@ -5,6 +5,18 @@ from collections.abc import Callable, Iterable
 
 from rlx.core.error import UserError, nearest, unknown
 
+MOVED = {
+    "optimizer.reward_clip": "proxy.clip",
+    "optimizer.missing_eos_penalty": "proxy.missing_eos_penalty",
+}  # old key -> where the setting is now
+
+
+def no_setting(key: str, known: Iterable[str]) -> str:
+    """`no setting called 'key'`, with its new name where it has moved, or with the nearest of `known`."""
+    if key in MOVED:
+        return f"no setting called {key!r}: it holds for every optimizer and is now {MOVED[key]}"
+    return f"no setting called {key!r}{nearest(key, known)}"
+
 
 def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Callable[[], Iterable[str]]) -> UserError:
     """Hydra's or OmegaConf's complaint in one line. `keys` and `groups` list what could have been meant."""
@@ -16,9 +28,9 @@ def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Ca
     if found := re.search(r"Additional config directory '(.*)' not found", text):
         return UserError(f"no config directory {found[1]!r} (--config-dir)")
     if found := re.search(r"Key '([^']+)' (?:is )?not in[^\n]*\n\s+full_key: (\S+)", text):
-        return UserError(f"no setting called {found[2]!r}{nearest(found[2], [*keys(), *groups()])}")
+        return UserError(no_setting(found[2], [*keys(), *groups()]))
     if found := re.search(r"Could not override '([^']+)'", text):
-        return UserError(f"no setting called {found[1]!r}{nearest(found[1], [*keys(), *groups()])}")
+        return UserError(no_setting(found[1], [*keys(), *groups()]))
     if found := re.search(r"Error merging override (\S+)\s*\n(.*)", text):
         return UserError(f"{found[1]}: {found[2][0].lower()}{found[2][1:]}")
     if found := re.search(r"Ambiguous value for argument '(.*)'", text):

@@ -33,7 +33,9 @@ class ScoredRollout(Rollout):
 
     logps_NGT: Tensor  # under the policy, before it learns from them
     ref_logps_NGT: Tensor
-    scores_NG: Tensor  # the proxy: what the reward combines its members to
+    scores_NG: Tensor  # what is maximised: proxy_NG clipped, less the penalty of completions that were cut off
+    proxy_NG: Tensor  # the proxy as measured: what the reward combines its members to
+    raw_std: float  # one unit of the proxy in the reward models' own, Bradley-Terry unit
     member_scores_MNG: Tensor
     values_NGT: Tensor | None  # the critic's, where the optimiser has one
     preferences_NGG: Tensor | None  # P(completion i beats j) by the world's preference model, where the optimiser asks

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability
 
 
@@ -23,6 +24,14 @@ class CheckpointSettings:
     keep: PositiveInt  # newest checkpoints kept on disk
     minutes: NonNegative  # between two checkpoints of an artefact in training
     keep_best: Literal["gold"] | None  # what chooses the step whose policy is exported; None exports the last one
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """What is done to the proxy's score before it is optimised."""
+
+    clip: Positive | None  # SD; null = never
+    missing_eos_penalty: NonNegative  # SD
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Settings:
     data_seed: NonNegativeInt  # the instance of data, pairs, label noise and members
     num_steps: PositiveInt  # rollouts
     num_prompts: PositiveInt  # prompts per rollout, over all processes
+    proxy: ProxySettings
     evaluation: EvaluationSettings
     checkpoint: CheckpointSettings
     torch_optimizer: TorchOptimizerSettings
@@ -78,6 +88,14 @@ class Settings:
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
-    """The top-level numbers of a checked `config`; its groups (world, model, ...) are left aside."""
+    """The top-level numbers of a checked `config`; its groups (world, model, ...) are left aside.
+
+    Raises UserError where one is missing, as in the config of a run that an older version made.
+    """
+    for name in Settings.__dataclass_fields__:
+        if name not in config:
+            raise UserError(
+                f"{name} is missing in the config of this run; an older version wrote it, run the cell again"
+            )
     own = {name: config[name] for name in Settings.__dataclass_fields__}
     return TypeAdapter(Settings).validate_python(own)

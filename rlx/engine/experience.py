@@ -11,10 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rlx.core.error import UserError
 from rlx.core.rollout import Rollout, ScoredRollout
 from rlx.core.sampler import Sampler
-from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, PreferenceModel, Prompt
 from rlx.engine.forward import said_by
 from rlx.engine.importance import truncated_weights
+from rlx.engine.proxy import Proxy
 from rlx.model.tokens import decode_completion
 
 
@@ -24,7 +24,7 @@ class Actors:
     memory only."""
 
     reference: PreTrainedModel
-    scorer: Scorer
+    proxy: Proxy
     sampler: Sampler
     rows: int
     tokenizer: PreTrainedTokenizerBase
@@ -77,7 +77,8 @@ def score(
     mine = said_by(policy, *rows, temperature, actors.rows, entropy=True)
     ref_logps = said_by(actors.reference, *rows, temperature, actors.rows).logps_BT
     members_MB = torch.cat(
-        [actors.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)], 1
+        [actors.proxy.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)],
+        1,
     )
     if not members_MB.isfinite().all():
         member, row = (int(x) for x in (~members_MB.isfinite()).nonzero()[0])
@@ -85,6 +86,7 @@ def score(
             f"reward: member {member} gave {members_MB[member, row].item()} for prompt {rollout.prompts[row // num].id!r}; "
             "its weights are damaged or overflow in this dtype"
         )
+    proxy_NG = actors.proxy.measured(members_MB).float().view(shape[:2])
     logps_NGT, importance_NGT = mine.logps_BT.view(shape), None
     if rollout.drawn_logps_NGT is not None and actors.sampler.importance_clip is not None:
         importance_NGT = truncated_weights(logps_NGT, rollout.drawn_logps_NGT, actors.sampler.importance_clip)
@@ -92,7 +94,9 @@ def score(
         **vars(rollout),
         logps_NGT=logps_NGT,
         ref_logps_NGT=ref_logps.view(shape),
-        scores_NG=actors.scorer.aggregate(members_MB).float().view(shape[:2]),
+        scores_NG=actors.proxy.optimised(proxy_NG, rollout.ended_NG),
+        proxy_NG=proxy_NG,
+        raw_std=actors.proxy.scorer.raw_std,
         member_scores_MNG=members_MB.float().view(-1, *shape[:2]),
         values_NGT=None if mine.values_BT is None else mine.values_BT.view(shape),
         preferences_NGG=preferences(rollout, actors) if with_preferences else None,

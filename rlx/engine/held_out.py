@@ -12,7 +12,7 @@ from rlx.core import processes
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
 from rlx.core.sampler import Sampler
-from rlx.core.scorer import Scorer
+from rlx.core.scorer import MemberScorer
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt
 from rlx.engine.experience import Actors, completions_of, draw, score
@@ -38,7 +38,7 @@ class HeldOut:
         actors: Actors,
         start: PreTrainedModel,
         judge: Judge,
-        members: Sequence[Scorer],
+        members: Sequence[MemberScorer],
     ) -> None:
         """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree."""
         self.prompts, self.actors, self.start, self.judge = prompts, actors, start, judge
@@ -73,7 +73,7 @@ class HeldOut:
         }
         numbers = {
             "gold_B": np.asarray(self.judge.score(prompts, completions), dtype=np.float64),
-            "proxy_B": scored.scores_NG.squeeze(1).double().numpy(),
+            "proxy_B": scored.proxy_NG.squeeze(1).double().numpy(),
             "member_scores_MB": member_scores_MB.double().numpy(),
         }
         tokens = {

@@ -154,7 +154,8 @@ class OnPolicyTrainer(Trainer):
         self.num_completions = scored.scores_NG.numel()
         self.row = {
             **selection.metrics,
-            "objective/scores": scored.scores_NG.mean().item(),
+            "objective/scores": scored.proxy_NG.mean().item(),
+            "objective/optimised_scores": scored.scores_NG.mean().item(),
             "objective/kl": ((scored.logps_NGT - scored.ref_logps_NGT).sum() / lengths.numel()).item(),
             "objective/entropy": (entropy_NGT.sum() / lengths.sum()).item(),
             "regularizer/divergence": self.regularizer.divergence(*flat).mean().item(),
@@ -166,6 +167,8 @@ class OnPolicyTrainer(Trainer):
             "time/draw": drawn_at - start,
             "time/score": time.perf_counter() - drawn_at,
         }
+        if (clipped := self.actors.proxy.clipped(scored.proxy_NG)) is not None:
+            self.row["objective/reward_clip_fraction"] = clipped.float().mean().item()
         self._learning_since = time.perf_counter()
         self._sums = {}
         return selection

@@ -12,17 +12,18 @@ from transformers import PreTrainedModel
 
 from rlx.core.device import on_device
 from rlx.core.error import UserError
-from rlx.core.scorer import Scorer
-from rlx.core.world import Judge, PreferenceModel, Split
+from rlx.core.reward import Sources
+from rlx.core.scorer import MemberScorer, Scorer
+from rlx.core.world import PreferenceModel, Split
 from rlx.engine.experience import Actors
 from rlx.engine.held_out import HeldOut
 from rlx.engine.prompts import EncodedPrompts, encode
+from rlx.engine.proxy import Proxy
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
 from rlx.model.precision import beside_masters
-from rlx.reward._ensemble import Ensemble
-from rlx.reward.single import Single
+from rlx.reward._ensemble import Ensemble, load_member, single_model
 from rlx.supervised.reference_set import read_reference_set
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
-    scorer = _scorer(cell, members, judge, paths["reference set"])
+    given = Sources(members, lambda: judge, cell.model.tokenizer, lambda: read_reference_set(paths["reference set"]))
+    scorer = on_device(cell.reward.scorer(given))
     masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights
 
     def beside(model: PreTrainedModel) -> PreTrainedModel:
@@ -60,14 +62,15 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     is_start = getattr(cell.reference, "is_start", False)
     reference = start if is_start else beside(cell.reference.combine(policies, cell.model))
     tokenizer = cell.model.tokenizer()
-    actors = Actors(reference, scorer, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
+    proxy = Proxy(scorer, cell.settings.proxy)
+    actors = Actors(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
     held_out = HeldOut(prompts, actors, start, judge, _singles(scorer, members))
     return Assembly(actors, held_out, policies[0], counts)
 
 
-def _singles(scorer: Scorer, members: Sequence[Path]) -> list[Scorer]:
+def _singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
     """Each member as a scorer of its own, to see where they disagree: an ensemble has them in memory, WARM has their mean
     alone, and a control has none but itself."""
     if not members:
@@ -76,7 +79,7 @@ def _singles(scorer: Scorer, members: Sequence[Path]) -> list[Scorer]:
         return list(scorer.singles())
     if torch.cuda.is_available():
         return [Visitor(path) for path in members]
-    return [Single().combine([path]) for path in members]
+    return [single_model(load_member(path)) for path in members]
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,8 @@ class Visitor:
     path: Path
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        scorer = on_device(Single().combine([self.path]))
+        scorer = on_device(single_model(load_member(self.path)))
         return scorer.member_scores(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)
-
-    def aggregate(self, member_scores_MB: Tensor) -> Tensor:
-        return member_scores_MB[0]
 
 
 def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPrompts:
@@ -108,10 +108,3 @@ def _preference_model(cell: Cell) -> PreferenceModel | None:
     if model is None and cell.optimizer.wants_preferences:
         raise UserError("optimizer.oracle=preference: this world has no preference model; use optimizer.oracle=reward")
     return model
-
-
-def _scorer(cell: Cell, members: Sequence[Path], judge: Judge, reference_set: Path) -> Scorer:
-    """The proxy that the reward choice makes of its members; without members it is the judge itself."""
-    if members:
-        return on_device(cell.reward.combine(members))
-    return cell.reward.of(judge, cell.model.tokenizer(), *read_reference_set(reference_set))

@@ -45,17 +45,23 @@ def curve(pool: ScoredPool) -> list[dict[str, float]]:
     """One row for each n: expected proxy and gold of the best of n over prompts, with 95 % bootstrap intervals over them.
 
     Gains are over the mean of all N completions of a prompt (n = 1), in standard deviations over the prompts' first
-    completions, which are what every run of this data calls the start. `*_to_end` is what is still gained up to N; that
+    completions, which are what every run of this data calls the start. The proxy is as measured; completions are chosen
+    by what is optimised of it, of which `objective/rlhf_reward` is the mean. `*_to_end` is what is still gained up to N; that
     of gold is widened for its peak being picked from all n. KL is that of best-of-n to the policy that samples, which is
     exact but for ties, plus the mean log-ratio of its completions to the reference. `gold/<factor>` as in a held-out row.
     """
     ns = sizes(pool.gold_PN.shape[1])
-    values = [pool.proxy_PN, pool.gold_PN, pool.log_ratio_PN, pool.chosen_by_PN, pool.proxy_PN**2, pool.gold_PN**2]
+    ended_PN = pool.drawn.ended_B.view(pool.gold_PN.shape).double().numpy()
+    values = [pool.proxy_PN, pool.gold_PN, pool.log_ratio_PN, pool.chosen_by_PN, ended_PN]
+    values += [pool.proxy_PN**2, pool.gold_PN**2]
     best = expected_best(pool.chosen_by_PN, np.stack(values), ns)
-    proxy_SP, gold_SP, ratio_SP, chosen_by_SP, proxy2_SP, gold2_SP = best
+    proxy_SP, gold_SP, ratio_SP, chosen_by_SP, ended_SP, proxy2_SP, gold2_SP = best
     factors = {
         name: expected_best(pool.chosen_by_PN, np.stack([x_PN, x_PN**2]), ns) for name, x_PN in pool.factors_PN.items()
     }
+    clipped_SP = None
+    if pool.clipped_PN is not None:
+        (clipped_SP,) = expected_best(pool.chosen_by_PN, pool.clipped_PN[None], ns)
     rows: list[dict[str, float]] = []
     for s, n in enumerate(ns):
         kl_start = kl_bon(n)
@@ -69,12 +75,15 @@ def curve(pool: ScoredPool) -> list[dict[str, float]]:
                 "proxy/score_std": _spread(proxy_SP[s], proxy2_SP[s]),
                 "gold/std": _spread(gold_SP[s], gold2_SP[s]),
                 "objective/rlhf_reward": float(chosen_by_SP[s].mean()),
+                "completions/eos_rate": float(ended_SP[s].mean()),
                 "objective/kl": kl,
                 "objective/sqrt_kl": math.sqrt(max(kl, 0.0)),
                 "objective/kl_start": kl_start,
                 "objective/sqrt_kl_start": math.sqrt(kl_start),
             }
         )
+        if clipped_SP is not None:
+            rows[-1]["objective/reward_clip_fraction"] = float(clipped_SP[s].mean())
         rows[-1] |= {f"gold/{name}": float(mean_SP[s].mean()) for name, (mean_SP, _) in factors.items()}
         rows[-1] |= {
             f"gold_std/{name}": _spread(mean_SP[s], squares_SP[s]) for name, (mean_SP, squares_SP) in factors.items()
@@ -173,8 +182,8 @@ class BestOfN:
         return row
 
     def _scored(self, recipes: PoolRecipes) -> ScoredPool:
-        scorer, seed = self.assembly.actors.scorer, self.cell.settings.data_seed
-        return scored_pool(recipes, self.paths, scorer, self.cell.regularizer, seed)
+        proxy, seed = self.assembly.actors.proxy, self.cell.settings.data_seed
+        return scored_pool(recipes, self.paths, proxy, self.cell.regularizer, seed)
 
     def _winners(self, pool: ScoredPool) -> Given:
         best_P, sampler = winners(pool.chosen_by_PN), self.cell.sampler

@@ -9,6 +9,7 @@ from typing import Any
 from rlx.core.build import build
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
+from rlx.core.reward import Reward
 from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
 from rlx.core.store import Recipe, Store, Workplace
@@ -32,7 +33,7 @@ class Cell:
     model: Model
     sft: SFT
     reward_model: RewardModel
-    reward: Any
+    reward: Reward
     reference: Any
     regularizer: Regularizer
     optimizer: PolicyOptimizer
@@ -54,7 +55,7 @@ class Cell:
 
     def members(self) -> list[RewardMember]:
         """The reward models that the proxy is made of."""
-        return [self._member(i) for i in range(self.reward.num_members)]
+        return [self._member(i) for i in self.reward.members]
 
     def reference_set(self) -> ReferenceSet:
         """What every scorer is z-normalised on."""

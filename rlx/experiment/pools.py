@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from rlx.core.regularizer import Regularizer
-from rlx.core.scorer import Scorer
+from rlx.core.reward import Reward
 from rlx.core.store import Recipe
+from rlx.engine.proxy import Proxy
 from rlx.optimizer.bon import penalised
 from rlx.reference.frozen import Frozen
 from rlx.reward.single import Single
@@ -54,7 +55,7 @@ class PoolRecipes:
 
 def pool_recipes(
     pool: Pool,
-    reward: Any,
+    reward: Reward,
     members: tuple[RewardMember, ...],
     reference: Any,
     policies: tuple[SFTPolicy, ...],
@@ -66,8 +67,8 @@ def pool_recipes(
     world = pool.policy.world
     checkpoint = getattr(world, "gold", None)
     gold = PoolGold(pool, checkpoint, None if checkpoint or world.judge() is not None else numbers)
-    if getattr(reward, "keeps_members", False):
-        scores = tuple(PoolScores(pool, Single(), (member,)) for member in members)
+    if reward.scores_each_member:
+        scores = tuple(PoolScores(pool, Single(member.index), (member,)) for member in members)
     else:
         scores = (PoolScores(pool, reward, members),) if members else ()
     logps: tuple[PoolLogps, ...] = ()
@@ -78,19 +79,21 @@ def pool_recipes(
 
 @dataclass(frozen=True)
 class ScoredPool:
-    """P prompts, N completions each. `chosen_by`: the proxy less beta times the penalty; `log_ratio`: log of the policy
-    that drew over the reference, in nats a completion."""
+    """P prompts, N completions each. `proxy`: as measured; `chosen_by`: what is optimised of it less beta times the
+    penalty; `clipped`: 1 where the clip changed the proxy, None without a clip; `log_ratio`: log of the policy that drew
+    over the reference, in nats per completion."""
 
     drawn: DrawnPool
     proxy_PN: np.ndarray
     chosen_by_PN: np.ndarray
+    clipped_PN: np.ndarray | None
     gold_PN: np.ndarray
     log_ratio_PN: np.ndarray
     factors_PN: dict[str, np.ndarray]  # what gold is made of, by name
 
 
 def scored_pool(
-    recipes: PoolRecipes, paths: Mapping[str, Path], scorer: Scorer, regularizer: Regularizer, seed: int
+    recipes: PoolRecipes, paths: Mapping[str, Path], proxy: Proxy, regularizer: Regularizer, seed: int
 ) -> ScoredPool:
     """Read the artefacts at `paths` (by the names of `recipes`) and aggregate. The penalty's batch, which the slope of
     sqrt(chi2) depends on, is the whole pool. A reward without members scores now."""
@@ -101,13 +104,14 @@ def scored_pool(
     else:
         found = list(batches(recipes.pool.encoded(seed), drawn))
         order = torch.cat([places for places, _ in found]).argsort()
-        members_MB = torch.cat([scorer.member_scores(*batch).double() for _, batch in found], 1)[:, order]
-    proxy_B = scorer.aggregate(members_MB).double()
+        members_MB = torch.cat([proxy.scorer.member_scores(*batch).double() for _, batch in found], 1)[:, order]
+    proxy_B = proxy.measured(members_MB).double()
     logps = [read_numbers(at[id(recipe)], "logps") for recipe in recipes.logps] or [torch.zeros_like(proxy_B)] * 2
     # Divergences are of whole completions: one is as good as a single token of the same log-ratio.
     mask_B1 = torch.ones(len(proxy_B), 1, dtype=torch.bool)
     penalty_B = regularizer.penalty(logps[0][:, None], logps[1][:, None], mask_B1).sum(-1)
-    chosen_by_B = penalised(proxy_B, penalty_B, regularizer.beta)
+    chosen_by_B = penalised(proxy.optimised(proxy_B, drawn.ended_B), penalty_B, regularizer.beta)
+    clipped_B = proxy.clipped(proxy_B)
     gold_B = read_numbers(at[id(recipes.gold)], "gold")
     shape = (-1, recipes.pool.num_samples)
 
@@ -118,6 +122,7 @@ def scored_pool(
         drawn,
         by_prompt(proxy_B),
         by_prompt(chosen_by_B),
+        None if clipped_B is None else by_prompt(clipped_B.double()),
         by_prompt(gold_B),
         by_prompt(logps[0] - logps[1]),
         {name: by_prompt(x_B) for name, x_B in read_factors(at[id(recipes.gold)]).items()},

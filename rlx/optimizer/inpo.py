@@ -30,9 +30,9 @@ def log_ratio_gap(link_gap_B: Tensor, previous_gap_B: Tensor, tau: float, eta: f
     return (tau / eta) * link_gap_B + (1 - tau / eta) * previous_gap_B
 
 
-def bradley_terry(scores_NG: Tensor) -> Tensor:
-    """P(y_i > y_j) = sigmoid(r_i - r_j), (N, G, G)."""
-    return (scores_NG[:, :, None] - scores_NG[:, None, :]).sigmoid()
+def bradley_terry(rewards_NG: Tensor) -> Tensor:
+    """P(y_i > y_j) = sigmoid(r_i - r_j), (N, G, G); r in the unit of a reward model's own loss, not in SD."""
+    return (rewards_NG[:, :, None] - rewards_NG[:, None, :]).sigmoid()
 
 
 def best_worst(preferences_NGG: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,7 +73,9 @@ def tournament(preferences_NGG: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class INPO:
     """The regulariser enters the loss through its link, with tau = its beta; log-probabilities are sums over tokens.
 
-    `oracle`: reward = Bradley-Terry on the proxy score; preference = the world's preference model, which need not be
+    `oracle`: reward = Bradley-Terry on raw rewards, P = sigmoid(raw_std (r - r')) with r in SD: for `single` and WARM
+    what the model's own loss means by its scores, for a mean, WCO or UWO with the mean of the members' raw standard
+    deviations as unit, for gold the judge's own unit. preference = the world's preference model, which need not be
     transitive. Pairs of `tournament` and `best_worst` are not independent draws, which the paper's equivalence assumes.
     With chi2 the divergence is that of its link, chi2 / 2 + KL, whether its `root` is set or not. Importance weights of
     another engine that drew are logged and not applied: the regression has the same solution whatever pairs it is fitted
@@ -112,7 +114,9 @@ class INPO:
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """One pair (winner, loser) of each prompt's completions; a pair that the final check rejects counts nothing."""
-        preferences = bradley_terry(scored.scores_NG) if self.oracle == "reward" else scored.preferences_NGG
+        preferences = (
+            bradley_terry(scored.raw_std * scored.scores_NG) if self.oracle == "reward" else scored.preferences_NGG
+        )
         assert preferences is not None, "oracle=preference needs a world with a preference model"
         if self.pairing == "tournament":
             winner, loser, kept = tournament(preferences)

@@ -79,8 +79,6 @@ class PPO:
     entropy_coefficient: NonNegative
     critic: Literal["shared", "separate"]
     whiten_rewards: bool
-    reward_clip: Positive | None
-    missing_eos_penalty: NonNegative
 
     @property
     def wants_entropy(self) -> bool:
@@ -100,22 +98,14 @@ class PPO:
         mask_BT, logps_BT, values_BT = (x.flatten(0, 1) for x in (scored.mask_NGT, scored.logps_NGT, scored.values_NGT))
         penalty_BT = beta * regularizer.penalty(logps_BT, scored.ref_logps_NGT.flatten(0, 1), mask_BT)
         scores_B = scored.scores_NG.flatten()
-        if self.reward_clip is not None:
-            scores_B = scores_B.clamp(-self.reward_clip, self.reward_clip)
-        scores_B = scores_B - self.missing_eos_penalty * ~scored.ended_NG.flatten()
         rewards_BT = token_rewards(scores_B, penalty_BT, mask_BT)
         non_score_B = -(penalty_BT * mask_BT).sum(-1)
         metrics = {
-            "objective/scores": scored.scores_NG.mean().item(),
             "objective/non_score_reward": non_score_B.mean().item(),
             "objective/rlhf_reward": (scores_B + non_score_B).mean().item(),
         }
         if len(scores_B) > 1 and (rest := scores_B.var() + non_score_B.var()) > 0:
             metrics["objective/penalty_share"] = (non_score_B.var() / rest).item()
-        if self.reward_clip is not None:
-            metrics["objective/reward_clip_fraction"] = (
-                (scored.scores_NG.abs() > self.reward_clip).float().mean().item()
-            )
         if self.whiten_rewards:
             rewards_BT = whitened(rewards_BT, mask_BT, shift_mean=False)
         advantages_BT = generalized_advantages(rewards_BT, values_BT, mask_BT, self.gamma, self.lam)

@@ -40,10 +40,13 @@ class LoadedMember:
     def z_scores(self, raw: Tensor) -> Tensor:
         return (raw - self.mean) / self.std
 
+    def reference_scores(self) -> Tensor:
+        """Raw scores of the reference set, asked on the device, in double precision."""
+        return score_rows(on_device(self.model), self.reference).double()
+
     def normalised(self) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""
-        raw = score_rows(on_device(self.model), self.reference).double()
-        mean, std = float(raw.mean()), float(raw.std(correction=0))
+        mean, std = _mean_and_std(self.reference_scores())
         if not std > 0:
             raise UserError(
                 "the averaged reward model gives every reference completion one score; its members do not fit together"
@@ -71,10 +74,22 @@ def load_member(path: Path) -> LoadedMember:
 
 
 class Ensemble:
-    """M members and how their z-scores become one number. Implements `rlx.core.scorer.Scorer`."""
+    """M members and how their z-scores become one number, itself z-normalised. Implements `rlx.core.scorer.Scorer`.
 
-    def __init__(self, members: Sequence[LoadedMember], aggregate: Callable[[Tensor], Tensor]) -> None:
-        self.members, self._aggregate = members, aggregate
+    The proxy is (aggregate - mean) / std with the aggregate's mean and standard deviation over the reference set: without
+    it a mean or a minimum would be narrower than one member, and one beta would mean another strength for each reward.
+    """
+
+    def __init__(
+        self, members: Sequence[LoadedMember], aggregate: Callable[[Tensor], Tensor], mean: float, std: float
+    ) -> None:
+        self.members, self._aggregate, self.mean, self.std = members, aggregate, mean, std
+
+    @property
+    def raw_std(self) -> float:
+        """The mean of the members' raw standard deviations times that of the aggregate of z-scores: exact for one model,
+        and for the mean of members with one raw standard deviation; a convention for any other aggregate."""
+        return self.std * sum(member.std for member in self.members) / len(self.members)
 
     def to(self, device: torch.device | str) -> "Ensemble":
         """Moves the members; returns self."""
@@ -97,11 +112,22 @@ class Ensemble:
 
     def singles(self) -> list["Ensemble"]:
         """Each member as a scorer of its own, on the same model."""
-        return [Ensemble([member], lambda scores_MB: scores_MB[0]) for member in self.members]
+        return [single_model(member) for member in self.members]
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         """(B,)"""
-        return self._aggregate(member_scores_MB)
+        return (self._aggregate(member_scores_MB) - self.mean) / self.std
+
+
+def only(scores_MB: Tensor) -> Tensor:
+    """The scores (B,) of the one member there is."""
+    assert len(scores_MB) == 1, f"one member wanted, {len(scores_MB)} given"
+    return scores_MB[0]
+
+
+def single_model(member: LoadedMember) -> Ensemble:
+    """One model, which is on its own scale already."""
+    return Ensemble([member], only, 0.0, 1.0)
 
 
 def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]]) -> Tensor:
@@ -110,7 +136,17 @@ def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]
     return score_rows(member.model, [p + c for p, c in rows], ROWS_AT_A_TIME)
 
 
-def load_ensemble(paths: Sequence[Path], num_members: int, aggregate: Callable[[Tensor], Tensor]) -> Ensemble:
-    """The first `num_members` of `paths` must be all of them."""
-    assert len(paths) == num_members, f"{num_members} members wanted, {len(paths)} given"
-    return Ensemble([load_member(path) for path in paths], aggregate)
+def load_ensemble(paths: Sequence[Path], aggregate: Callable[[Tensor], Tensor]) -> Ensemble:
+    """All of `paths`, their aggregate put on the scale of its own scores on the reference set, measured now; of a single
+    member the aggregate is that member, which has its scale. Raises UserError where the aggregate has no spread."""
+    members = [load_member(path) for path in paths]
+    if len(members) == 1:
+        return Ensemble(members, aggregate, 0.0, 1.0)
+    mean, std = _mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores()) for m in members])))
+    if not std > 0:
+        raise UserError("reward: the members together give every reference completion one score; nothing to climb")
+    return Ensemble(members, aggregate, mean, std)
+
+
+def _mean_and_std(scores_B: Tensor) -> tuple[float, float]:
+    return float(scores_B.mean()), float(scores_B.std(correction=0))

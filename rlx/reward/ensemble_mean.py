@@ -1,14 +1,13 @@
 """The mean of the members: the baseline that the conservative aggregates must beat."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
 
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
+from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.reward._ensemble import COSTE, load_ensemble
 
@@ -25,7 +24,11 @@ class EnsembleMean:
 
     num_members: PositiveInt
 
-    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
+    scores_each_member: ClassVar[bool] = True
 
-    def combine(self, member_paths: Sequence[Path]) -> Scorer:
-        return load_ensemble(member_paths, self.num_members, ensemble_mean)
+    @property
+    def members(self) -> range:
+        return range(self.num_members)
+
+    def scorer(self, sources: Sources) -> Scorer:
+        return load_ensemble(sources.members, ensemble_mean)

@@ -1,9 +1,7 @@
 """Uncertainty-weighted optimisation: the mean of the members less a multiple of the variance between them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -11,6 +9,7 @@ from torch import Tensor
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, PositiveInt
 from rlx.core.paper import Paper
+from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.reward._ensemble import COSTE, load_ensemble
 
@@ -33,7 +32,7 @@ class EnsembleUWO:
     coefficient: NonNegative
     ddof: Literal[0, 1]
 
-    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
+    scores_each_member: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.num_members <= self.ddof:
@@ -41,6 +40,10 @@ class EnsembleUWO:
                 f"reward.ddof={self.ddof} with reward.num_members={self.num_members}: no variance; use ddof=0"
             )
 
-    def combine(self, member_paths: Sequence[Path]) -> Scorer:
+    @property
+    def members(self) -> range:
+        return range(self.num_members)
+
+    def scorer(self, sources: Sources) -> Scorer:
         aggregate = partial(ensemble_uwo, coefficient=self.coefficient, ddof=self.ddof)
-        return load_ensemble(member_paths, self.num_members, aggregate)
+        return load_ensemble(sources.members, aggregate)

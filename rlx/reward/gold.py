@@ -1,6 +1,5 @@
 """The gold judge itself as the reward: the control. Where this climbs and a proxy falls, the fall is the proxy's fault."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
+from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, Judge, Prompt
 from rlx.model.tokens import decode_completion
@@ -19,31 +19,32 @@ class Gold:
     """No experiment's result: nothing optimises against gold outside a control."""
 
     title: ClassVar[str] = "the gold judge itself"
+    scores_each_member: ClassVar[bool] = False  # there are none
 
     @property
-    def num_members(self) -> int:
-        return 0
+    def members(self) -> tuple[()]:
+        return ()
 
-    def of(
-        self,
-        judge: Judge,
-        tokenizer: PreTrainedTokenizerBase,
-        prompts: Sequence[Prompt],
-        completions: Sequence[Completion],
-    ) -> Scorer:
+    def scorer(self, sources: Sources) -> Scorer:
         """The judge as a scorer, z-normalised on the same reference set as reward models are."""
-        scores = torch.tensor(judge.score(prompts, completions), dtype=torch.float64)
+        judge = sources.judge()
+        scores = torch.tensor(judge.score(*sources.reference_set()), dtype=torch.float64)
         mean, std = float(scores.mean()), float(scores.std(correction=0))
         if not std > 0:
             raise UserError(
                 "reward=gold: the judge gives every reference completion one score; there is nothing to climb"
             )
-        return _GoldScorer(judge, tokenizer, mean, std)
+        return _GoldScorer(judge, sources.tokenizer(), mean, std)
 
 
 class _GoldScorer:
     def __init__(self, judge: Judge, tokenizer: PreTrainedTokenizerBase, mean: float, std: float) -> None:
         self.judge, self.tokenizer, self.mean, self.std = judge, tokenizer, mean, std
+
+    @property
+    def raw_std(self) -> float:
+        """Of the judge's scores of the reference set, in the judge's own unit."""
+        return self.std
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         prompts = [

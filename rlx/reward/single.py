@@ -1,31 +1,29 @@
-"""One reward model: member 0, the one that every larger choice has too."""
+"""One reward model, whichever of the members it is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from torch import Tensor
-
+from rlx.core.numbers import NonNegativeInt
+from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
-from rlx.reward._ensemble import load_ensemble
-
-
-def single(scores_MB: Tensor) -> Tensor:
-    """R = R_1, shape (B,)."""
-    assert len(scores_MB) == 1, f"one member wanted, {len(scores_MB)} given"
-    return scores_MB[0]
+from rlx.reward._ensemble import load_member, single_model
 
 
 @dataclass(frozen=True)
 class Single:
+    """R = R_i, the z-score of member i. A sweep over i is what Coste et al. (arXiv 2310.02743) call single: the mean over
+    policies that were each trained on another member."""
+
     title: ClassVar[str] = "one reward model"
 
-    keeps_members: ClassVar[bool] = True  # scores are each member's own, and may be kept apart
+    member: NonNegativeInt
+
+    scores_each_member: ClassVar[bool] = True
 
     @property
-    def num_members(self) -> int:
-        return 1
+    def members(self) -> tuple[int]:
+        return (self.member,)
 
-    def combine(self, member_paths: Sequence[Path]) -> Scorer:
-        return load_ensemble(member_paths, 1, single)
+    def scorer(self, sources: Sources) -> Scorer:
+        (path,) = sources.members
+        return single_model(load_member(path))

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -15,12 +14,12 @@ from torch import Tensor
 
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
+from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.model.average import averaged_directory
 from rlx.model.checkpoint import Weights
 from rlx.model.score_head import HEAD
-from rlx.reward._ensemble import Ensemble, load_member
-from rlx.reward.single import single
+from rlx.reward._ensemble import load_member, single_model
 
 log = logging.getLogger(__name__)
 LEAST_COSINE = 0.5  # heads that differ more than this did not start from one initialisation
@@ -48,14 +47,19 @@ class WARM:
 
     num_members: PositiveInt
 
-    def combine(self, member_paths: Sequence[Path]) -> Scorer:
+    scores_each_member: ClassVar[bool] = False  # one model scores, which is none of them
+
+    @property
+    def members(self) -> range:
+        return range(self.num_members)
+
+    def scorer(self, sources: Sources) -> Scorer:
         """z-normalised anew on the reference set: averaging shrinks the spread of the scores."""
-        assert len(member_paths) == self.num_members
-        cosine = least_cosine([Weights(path).tensor(HEAD) for path in member_paths])
+        cosine = least_cosine([Weights(path).tensor(HEAD) for path in sources.members])
         if cosine < LEAST_COSINE:
             log.warning(
                 "reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine
             )
-        with averaged_directory(member_paths, warm_weights(self.num_members)) as directory:
+        with averaged_directory(sources.members, warm_weights(self.num_members)) as directory:
             averaged = load_member(directory)
-        return Ensemble([averaged if self.num_members == 1 else averaged.normalised()], single)
+        return single_model(averaged if self.num_members == 1 else averaged.normalised())

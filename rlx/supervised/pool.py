@@ -15,6 +15,7 @@ from rlx.core import processes
 from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.progress import stage
+from rlx.core.reward import Reward, Sources
 from rlx.core.sampler import Sampler
 from rlx.core.seed import seed_of
 from rlx.core.store import Store
@@ -25,6 +26,7 @@ from rlx.model.actor_critic import with_critic
 from rlx.model.tokens import decode_completion
 from rlx.supervised.gold import gold_judge
 from rlx.supervised.pairs import prompt_of
+from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFTPolicy
 
@@ -98,16 +100,16 @@ class Pool:
 @dataclass(frozen=True)
 class PoolScores:
     """scores.safetensors: "scores" (M, B), z-normalised, of the B completions by the scorer that `reward` makes of
-    `members`: for an ensemble one artefact a member (reward=Single), for WARM one of the averaged model."""
+    `members`: for an ensemble one artefact a member (reward=Single), for WARM one of the averaged model. Not aggregated."""
 
     VERSION: ClassVar[int] = 1
 
     pool: Pool
-    reward: Any
+    reward: Reward
     members: tuple[RewardMember, ...]
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
-        scorer = on_device(self.reward.combine([store.fetch(member, seed) for member in self.members]))
+        scorer = on_device(self.reward.scorer(sources_of(self.members[0], self.members, store, seed)))
         drawn = read_pool(store.fetch(self.pool, seed))
         name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
         parts, order = [], []
@@ -120,6 +122,16 @@ class PoolScores:
         if not scores_MB.isfinite().all():
             raise UserError(f"{name}: a score is not a number; its weights are damaged or overflow in this dtype")
         save_file({"scores": scores_MB.contiguous()}, directory / "scores.safetensors")
+
+
+def sources_of(like: RewardMember, members: Sequence[RewardMember], store: Store, seed: int) -> Sources:
+    """What a reward made of `members` is given; `like` says of what world, model and numbers judge and reference set are."""
+    return Sources(
+        [store.fetch(member, seed) for member in members],
+        lambda: gold_judge(like.world, like.model, like.sft, like.reward_model, store, seed),
+        like.model.tokenizer,
+        lambda: read_reference_set(store.fetch(like.reference_set, seed)),
+    )
 
 
 @dataclass(frozen=True)

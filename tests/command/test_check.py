@@ -78,11 +78,24 @@ def test_a_value_that_cannot_be_is_named_with_what_it_may_be(default, key, value
     assert says in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_an_ensemble_of_one_and_a_soup_of_one_are_refused(warm_soup):
-    with pytest.raises(UserError, match="warm combines at least 2 reward models; one alone is reward=single"):
-        checked(changed(warm_soup, "reward.num_members", 1))
+def test_an_ensemble_of_one_ends_a_sweep_and_a_soup_of_one_is_refused(warm_soup):
+    assert checked(changed(warm_soup, "reward.num_members", 1))["reward"]["num_members"] == 1
     with pytest.raises(UserError, match="a soup averages at least 2 policies; one alone is reference=frozen"):
         checked(changed(warm_soup, "reference.num_policies", 1))
+
+
+@pytest.mark.parametrize(("old", "new"), [("reward_clip", "clip"), ("missing_eos_penalty", "missing_eos_penalty")])
+def test_the_old_place_of_what_every_optimizer_sees_is_answered_with_the_new_one(default, old, new):
+    says = rf"no setting called 'optimizer\.{old}': it holds for every optimizer and is now proxy\.{new}$"
+    with pytest.raises(UserError, match=says):
+        compose([f"optimizer.{old}=1"])
+    with pytest.raises(UserError, match=says):
+        checked(changed(default, f"optimizer.{old}", 1.0))
+
+
+def test_a_preset_of_one_slot_is_refused_in_the_other():
+    with pytest.raises(UserError, match="identical_members belongs into the slot supervised@reward_model"):
+        checked(compose(["supervised@sft=identical_members"])[0].config)
 
 
 def test_processes_that_do_not_divide_into_engines_are_refused():

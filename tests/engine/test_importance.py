@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from bandit import Table, bandit_model, move_tokenizer
+from bandit import Table, as_it_is, bandit_model, move_tokenizer
 
 from rlx.core.rollout import Batch, PolicyOutput
 from rlx.core.sampler import Drawn
@@ -39,7 +39,7 @@ def rollout(sampler):
     """64 completions of the bandit policy that thinks PI, drawn by `sampler` and scored by the real engine."""
     policy = with_critic(bandit_model(PI_V.tolist()), "shared")
     reference = with_critic(bandit_model([1 / 8] * 8), "none")
-    actors = Actors(reference, Table(F.tolist()), sampler, 64, move_tokenizer(), None)
+    actors = Actors(reference, as_it_is(Table(F.tolist())), sampler, 64, move_tokenizer(), None)
     prompts, ids = [Prompt(str(i), "move2") for i in range(64)], torch.full((64, 1), 2)
     drawn = draw(policy, sampler, prompts, ids, ids.bool(), range(64))
     return score(drawn, policy, actors, seed=0, with_preferences=False)[0]
@@ -93,8 +93,7 @@ def gradient(scored):
 
 PPO_NUMBERS = PPO(
     num_samples=1, num_epochs=1, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False, reward_clip=None,
-    missing_eos_penalty=0.0,
+    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from bandit import as_it_is
 from peft import LoraConfig
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, TrainingArguments
@@ -30,6 +31,8 @@ REGULARIZERS = {
 
 class CountsFives:
     """The share of a completion's tokens that are 5."""
+
+    raw_std = 1.0
 
     def __init__(self, broken: bool = False):
         self.broken = broken
@@ -68,8 +71,6 @@ def trainer(
         entropy_coefficient=0.0,
         critic=critic,
         whiten_rewards=False,
-        reward_clip=None,
-        missing_eos_penalty=0.0,
     )
     torch.manual_seed(0)
     reference = with_critic(type(model)(model.config), "none")
@@ -97,7 +98,9 @@ def trainer(
         max_grad_norm=1.0,
         lr_scheduler_type="linear",
     )
-    actors = Actors(reference, CountsFives(broken), Transformers(8, 1.0, 64), 64, tokenizer=None, preference_model=None)
+    actors = Actors(
+        reference, as_it_is(CountsFives(broken)), Transformers(8, 1.0, 64), 64, tokenizer=None, preference_model=None
+    )
     plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
 
     def keep(step, row):

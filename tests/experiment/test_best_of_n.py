@@ -113,7 +113,7 @@ def test_a_distilled_policy_is_trained_measured_and_exported(train, cache):
 def pool_of(proxy_PN, gold_PN) -> ScoredPool:
     proxy, gold = np.array(proxy_PN, dtype=float), np.array(gold_PN, dtype=float)
     drawn = DrawnPool(torch.zeros(proxy.size), torch.ones(proxy.size).long(), torch.ones(proxy.size).bool())
-    return ScoredPool(drawn, proxy, proxy, gold, np.zeros_like(proxy), {"half": gold / 2})
+    return ScoredPool(drawn, proxy, proxy, None, gold, np.zeros_like(proxy), {"half": gold / 2})
 
 
 def test_the_curve_is_in_sd_of_first_completions_over_the_mean_of_all():

@@ -122,7 +122,8 @@ def scored(logps, ref_logps, scores) -> ScoredRollout:
     mask = torch.ones_like(ids, dtype=torch.bool)
     return ScoredRollout(
         prompts=[], prompt_ids_NP=torch.zeros(1, 1), prompt_mask_NP=torch.ones(1, 1), ids_NGT=ids, mask_NGT=mask,
-        ended_NG=mask[..., 0], logps_NGT=logps, ref_logps_NGT=ref_logps, scores_NG=torch.tensor([scores]),
+        ended_NG=mask[..., 0], logps_NGT=logps, ref_logps_NGT=ref_logps,
+        scores_NG=torch.tensor([scores]), proxy_NG=torch.tensor([scores]), raw_std=1.0,
         member_scores_MNG=torch.tensor([[scores]]), values_NGT=None, preferences_NGG=None, seed=0,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ def scored(scores: list[list[float]]) -> ScoredRollout:
     mask = (torch.arange(3) < 1 + torch.arange(drawn)[:, None] % 3).expand(num, -1, -1)
     return ScoredRollout(
         prompts=[], prompt_ids_NP=torch.zeros(num, 1), prompt_mask_NP=torch.ones(num, 1), ids_NGT=ids, mask_NGT=mask,
-        ended_NG=mask[..., 0], logps_NGT=ids * 0.0, ref_logps_NGT=ids * 0.0, scores_NG=values,
+        ended_NG=mask[..., 0], logps_NGT=ids * 0.0, ref_logps_NGT=ids * 0.0, scores_NG=values, proxy_NG=values, raw_std=1.0,
         member_scores_MNG=values[None], values_NGT=None, preferences_NGG=None, seed=0,
     )  # fmt: skip
 

@@ -32,6 +32,15 @@ def member(tmp_path):
 
 
 @pytest.fixture
+def reference_rows():
+    """The reference set as a sampler would leave it, prompts of two tokens; for `member_scores`."""
+    width = max(len(row) for row in REFERENCE) - 2
+    prompts = torch.tensor([row[:2] for row in REFERENCE])
+    ids = torch.tensor([row[2:] + [0] * (width - len(row) + 2) for row in REFERENCE])
+    return prompts, torch.ones_like(prompts).bool(), ids, ids != 0
+
+
+@pytest.fixture
 def drawn():
     """Three prompts padded on the left, three completions padded on the right, as a sampler leaves them."""
     prompt_ids = torch.tensor([[1, 4, 10], [0, 1, 5], [1, 4, 11]])

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from made_of import made_of
 
 from rlx.core.error import UserError
 from rlx.reward.ensemble_mean import ensemble_mean
@@ -44,6 +45,7 @@ def test_a_variance_of_one_member_with_ddof_one_is_refused():
 
 
 def test_the_choice_uses_its_numbers(member, drawn):
-    scorer = EnsembleUWO(2, 0.3, 1).combine([member(0), member(1)])
+    scorer = EnsembleUWO(2, 0.3, 1).scorer(made_of([member(0), member(1)]))
     scores = scorer.member_scores(*drawn)
-    torch.testing.assert_close(scorer.aggregate(scores), ensemble_uwo(scores, 0.3, 1))
+    want = (ensemble_uwo(scores, 0.3, 1) - scorer.mean) / scorer.std  # pyright: ignore
+    torch.testing.assert_close(scorer.aggregate(scores), want)

@@ -1,4 +1,5 @@
 import torch
+from made_of import made_of
 
 from rlx.reward.ensemble_mean import ensemble_mean
 from rlx.reward.ensemble_wco import EnsembleWCO, ensemble_wco
@@ -24,6 +25,8 @@ def test_a_constant_moves_it_and_a_factor_stretches_it():
 
 
 def test_the_choice_takes_the_minimum_of_its_members(member, drawn):
-    scorer = EnsembleWCO(2).combine([member(0), member(1)])
+    scorer = EnsembleWCO(2).scorer(made_of([member(0), member(1)]))
     scores = scorer.member_scores(*drawn)
-    assert torch.equal(scorer.aggregate(scores), scores.min(0).values)
+    minimum = scores.min(0).values
+    torch.testing.assert_close(scorer.aggregate(scores), (minimum - scorer.mean) / scorer.std)  # pyright: ignore
+    assert scorer.aggregate(scores).argsort().tolist() == minimum.argsort().tolist()

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from made_of import made_of
 
 from rlx.core.error import UserError
 from rlx.core.world import Completion, Prompt
@@ -25,7 +26,8 @@ class CountsWords:
 
 def test_the_scorer_is_the_judge_on_texts_z_normalised_on_the_reference_set():
     reference = [Completion("a wave", True), Completion("a wave sings softly .", True)]  # 3 and 6: mean 4.5, sd 1.5
-    scorer = Gold().of(CountsWords(), TOKENIZER, [Prompt("a", PROMPT)] * 2, reference)
+    scorer = Gold().scorer(made_of([], CountsWords(), TOKENIZER, ([Prompt("a", PROMPT)] * 2, reference)))
+    assert scorer.raw_std == 1.5
     prompt = torch.tensor([TOKENIZER(PROMPT)["input_ids"]])
     ids = torch.tensor([[*TOKENIZER("a wave sings", add_special_tokens=False)["input_ids"], TOKENIZER.eos_token_id, 0]])
     mask = torch.tensor([[True, True, True, True, False]])
@@ -36,5 +38,10 @@ def test_the_scorer_is_the_judge_on_texts_z_normalised_on_the_reference_set():
 
 
 def test_a_judge_without_an_opinion_is_refused():
+    same = ([Prompt("a", PROMPT)] * 2, [Completion("a wave", True)] * 2)
     with pytest.raises(UserError, match="one score"):
-        Gold().of(CountsWords(), TOKENIZER, [Prompt("a", PROMPT)] * 2, [Completion("a wave", True)] * 2)
+        Gold().scorer(made_of([], CountsWords(), TOKENIZER, same))
+
+
+def test_no_reward_model_is_asked_for():
+    assert list(Gold().members) == []

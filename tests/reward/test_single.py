@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from made_of import made_of
 from safetensors.torch import load_file, save_file
 from word_world import save_model
 
@@ -17,14 +18,14 @@ def test_the_score_is_the_z_score_of_prompt_and_completion_without_padding(membe
     path = member(0)
     model = load_reward_model(path)
     want = (score_rows(model, ROWS) - model.config.score_mean) / model.config.score_std
-    scorer = Single().combine([path])
+    scorer = Single(0).scorer(made_of([path]))
     scores = scorer.member_scores(*drawn)
     assert scores.shape == (1, 3)
     torch.testing.assert_close(scorer.aggregate(scores), want)
 
 
 def test_more_padding_changes_no_score(member, drawn):
-    scorer = Single().combine([member(0)])
+    scorer = Single(0).scorer(made_of([member(0)]))
     prompt_ids, prompt_mask, ids, mask = drawn
     pad = torch.nn.functional.pad
     wider = pad(prompt_ids, (4, 0)), pad(prompt_mask, (4, 0)), pad(ids, (0, 5)), pad(mask, (0, 5))
@@ -32,7 +33,7 @@ def test_more_padding_changes_no_score(member, drawn):
 
 
 def test_the_end_of_sequence_is_seen(member, drawn):
-    scorer = Single().combine([member(0)])
+    scorer = Single(0).scorer(made_of([member(0)]))
     prompt_ids, prompt_mask, ids, mask = drawn
     unended = mask.clone()
     unended[0, 2] = False
@@ -42,7 +43,7 @@ def test_the_end_of_sequence_is_seen(member, drawn):
 
 def test_moving_and_stretching_a_members_scores_changes_nothing_after_normalisation(member, drawn):
     # (s r + c - (s mean + c)) / (s sd) = (r - mean) / sd. The constant lies in config.score_mean: the head has no bias.
-    one, other = Single().combine([member(0)]), Single().combine([member(0, scale=3.0)])
+    one, other = Single(0).scorer(made_of([member(0)])), Single(0).scorer(made_of([member(0, scale=3.0)]))
     torch.testing.assert_close(one.member_scores(*drawn), other.member_scores(*drawn))
     moved = load_member(member(0, constant=5.0))
     raw = score_rows(moved.model, ROWS)
@@ -51,18 +52,18 @@ def test_moving_and_stretching_a_members_scores_changes_nothing_after_normalisat
 
 def test_a_language_model_among_the_members_is_refused(tmp_path):
     with pytest.raises(UserError, match="no score head"):
-        Single().combine([save_model(tmp_path)])
+        Single(0).scorer(made_of([save_model(tmp_path)]))
 
 
 def test_a_reward_model_without_a_scale_is_no_member(member):
     path = member(0)
     (path / "reference_set.safetensors").unlink()
     with pytest.raises(UserError, match=r"reference_set.safetensors"):
-        Single().combine([path])
+        Single(0).scorer(made_of([path]))
 
 
 def test_members_are_frozen(member):
-    scorer = Single().combine([member(0)])
+    scorer = Single(0).scorer(made_of([member(0)]))
     assert not any(p.requires_grad for m in scorer.members for p in m.model.parameters())  # pyright: ignore
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_of import made_of
 from safetensors.torch import load_file, save_file
 
 from rlx.core.error import UserError
@@ -25,27 +26,27 @@ def with_head(path, head):
 
 def test_one_member_is_that_member_bit_for_bit(member, drawn):
     path = member(0)
-    one, other = WARM(1).combine([path]), Single().combine([path])
+    one, other = WARM(1).scorer(made_of([path])), Single(0).scorer(made_of([path]))
     assert torch.equal(one.member_scores(*drawn), other.member_scores(*drawn))
 
 
 def test_identical_members_score_as_one(member, drawn):
     paths = [member(0, name=str(i)) for i in range(3)]
-    scores = WARM(3).combine(paths).member_scores(*drawn)
+    scores = WARM(3).scorer(made_of(paths)).member_scores(*drawn)
     assert scores.shape == (1, 3)
-    torch.testing.assert_close(scores, Single().combine(paths[:1]).member_scores(*drawn))
+    torch.testing.assert_close(scores, Single(0).scorer(made_of(paths[:1])).member_scores(*drawn))
 
 
 def test_the_order_of_the_members_does_not_matter(member, drawn):
     paths = [member(i) for i in range(3)]
-    there, back = WARM(3).combine(paths), WARM(3).combine(paths[::-1])
+    there, back = WARM(3).scorer(made_of(paths)), WARM(3).scorer(made_of(paths[::-1]))
     assert torch.equal(there.member_scores(*drawn), back.member_scores(*drawn))
 
 
 def test_a_member_that_diverged_is_refused_with_its_place_and_the_tensor(member):
     paths = [member(0), with_head(member(1), torch.full((1, 16), torch.inf))]
     with pytest.raises(UserError, match=rf"model 1 .*score\.weight holds NaN or infinity.*{paths[1]}"):
-        WARM(2).combine(paths)
+        WARM(2).scorer(made_of(paths))
 
 
 def test_for_linear_members_averaging_weights_is_averaging_predictions(member, drawn):
@@ -59,7 +60,7 @@ def test_for_linear_members_averaging_weights_is_averaging_predictions(member, d
 
 
 def test_the_average_is_put_on_the_scale_of_its_own_scores(member):
-    scorer = WARM(2).combine([member(0), member(1)])
+    scorer = WARM(2).scorer(made_of([member(0), member(1)]))
     scored = scorer.members[0]  # pyright: ignore
     z = scored.z_scores(score_rows(scored.model, scored.reference).double())
     assert abs(z.mean()) < 1e-6 and abs(z.std(correction=0) - 1) < 1e-6
@@ -67,7 +68,7 @@ def test_the_average_is_put_on_the_scale_of_its_own_scores(member):
 
 def test_it_costs_one_model_where_the_mean_costs_all(member):
     paths = [member(0), member(1)]
-    assert len(WARM(2).combine(paths).members) == 1 and len(EnsembleMean(2).combine(paths).members) == 2  # pyright: ignore
+    assert len(WARM(2).scorer(made_of(paths)).members) == 1 and len(EnsembleMean(2).scorer(made_of(paths)).members) == 2  # pyright: ignore
 
 
 def test_heads_that_did_not_start_from_one_are_said(member, caplog):
@@ -76,7 +77,7 @@ def test_heads_that_did_not_start_from_one_are_said(member, caplog):
     assert abs(least_cosine([torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])]) - 0.5**0.5) < 1e-12
     assert least_cosine([torch.ones(2)]) == 1
     with caplog.at_level(logging.WARNING):
-        WARM(2).combine([member(0), member(1)])
+        WARM(2).scorer(made_of([member(0), member(1)]))
     assert "did not start from one head" in caplog.text
 
 

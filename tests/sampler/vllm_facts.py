@@ -15,10 +15,12 @@ import torch
 from peft import LoraConfig
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, TrainingArguments
 
+from rlx.core.settings import ProxySettings
 from rlx.core.world import Prompt
 from rlx.engine.experience import Actors
 from rlx.engine.forward import said_by
 from rlx.engine.prompts import EncodedPrompts
+from rlx.engine.proxy import Proxy
 from rlx.engine.trainer import OnPolicyTrainer, Plan
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.bare import without_adapters
@@ -118,6 +120,8 @@ def facts_of_adapters(folder: Path, sampler: VLLM) -> dict:
 
 
 class CountsFives:
+    raw_std = 1.0
+
     def member_scores(self, prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT):
         return (((ids_BT == 5) & mask_BT).sum(-1) / mask_BT.sum(-1))[None]
 
@@ -130,8 +134,7 @@ def facts_of_ppo(folder: Path, sampler: VLLM, steps: int) -> dict:
     rows = []
     ppo = PPO(
         num_samples=4, num_epochs=2, num_minibatches=2, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False, reward_clip=None,
-        missing_eos_penalty=0.0,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
     )  # fmt: skip
     args = TrainingArguments(
         output_dir=str(folder / "ppo"), num_train_epochs=steps, learning_rate=1e-3, per_device_train_batch_size=1,
@@ -139,7 +142,14 @@ def facts_of_ppo(folder: Path, sampler: VLLM, steps: int) -> dict:
         remove_unused_columns=False, ignore_data_skip=True, max_grad_norm=1.0,
     )  # fmt: skip
     reference = with_critic(LlamaForCausalLM.from_pretrained(folder), "none").eval()
-    actors = Actors(reference, CountsFives(), sampler, 256, tokenizer=None, preference_model=None)
+    actors = Actors(
+        reference,
+        Proxy(CountsFives(), ProxySettings(clip=None, missing_eos_penalty=0.0)),
+        sampler,
+        256,
+        tokenizer=None,
+        preference_model=None,
+    )
     ids = [row[kept].tolist() for row, kept in zip(PROMPTS, MASK, strict=True)]
     prompts = EncodedPrompts([Prompt(str(i), str(i)) for i in range(ROWS)], ids, 0, 0)
     plan = Plan(num_steps=steps, num_prompts=16, num_micro=1, checkpoint_interval=1000, seed=0)

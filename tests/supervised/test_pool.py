@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_of import made_of
 from word_world import WordWorld, reward_model
 
 from rlx.core.seed import seed_of
@@ -88,8 +89,8 @@ def test_batches_have_every_completion_once_beside_its_own_prompt(pool, store):
 
 def test_scores_stand_at_their_completions_member_by_member(pool, member, store):
     recipe, members = pool(), (member(0), member(1))
-    apart = [read_numbers(store.fetch(PoolScores(recipe, Single(), (m,)), 0), "scores") for m in members]
-    scorer = EnsembleMean(2).combine([store.fetch(m, 0) for m in members])
+    apart = [read_numbers(store.fetch(PoolScores(recipe, Single(0), (m,)), 0), "scores") for m in members]
+    scorer = EnsembleMean(2).scorer(made_of([store.fetch(m, 0) for m in members]))
     drawn, prompts = read_pool(store.fetch(recipe, 0)), recipe.encoded(0)
     for place in (0, 7, 29):
         ids = drawn.rows()[place][None]
@@ -129,7 +130,7 @@ def test_where_the_world_has_no_judge_gold_is_a_reward_model_of_its_own(pool, po
 
 
 def test_another_reward_is_another_artefact_of_the_same_pool(pool, member, store):
-    one, other = PoolScores(pool(), Single(), (member(0),)), PoolScores(pool(), WARM(2), (member(0), member(1)))
+    one, other = PoolScores(pool(), Single(0), (member(0),)), PoolScores(pool(), WARM(2), (member(0), member(1)))
     assert store.path(one, 0) != store.path(other, 0)
     manifest = json.loads((store.fetch(one, 0) / "manifest.json").read_text())
     assert manifest["recipe"][0] == "PoolScores"

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from made_of import made_of
 from safetensors.torch import load_file
 from word_world import ARCHITECTURES, TEMPLATE, WordWorld, pretrained, reward_model, save_model, sft, word_tokenizer
 
@@ -55,7 +56,7 @@ def test_the_scorer_sees_the_ids_that_the_member_was_trained_on(member, store):
     assert rows == load_member(path).reference
     prompt_ids, prompt_mask = pack([encode_prompt(tokenizer, p.text) for p in prompts], 0)
     ids, mask = pack([encode_completion(tokenizer, c.text, c.ended) for c in completions], 0)
-    scores = EnsembleMean(1).combine([path]).member_scores(prompt_ids, prompt_mask, ids, mask)
+    scores = EnsembleMean(1).scorer(made_of([path])).member_scores(prompt_ids, prompt_mask, ids, mask)
     raw = score_tokens(model, *pack(rows, 0))
     torch.testing.assert_close(
         scores[0], (raw - model.config.score_mean) / model.config.score_std, rtol=1e-4, atol=1e-5
@@ -131,7 +132,7 @@ def test_warm_of_members_with_adapters_is_the_mean_of_what_they_were_merged_into
         for i in range(2)
     ]
     paths = [store.fetch(recipe, 0) for recipe in recipes]
-    averaged = WARM(2).combine(paths).members[0].model.state_dict()
+    averaged = WARM(2).scorer(made_of(paths)).members[0].model.state_dict()
     name = "model.layers.0.self_attn.q_proj.weight"
     trunk = load_file(store.fetch(recipes[0].trunk()[0], 0) / "model.safetensors")[name].double()
     one, other = (load_file(path / "model.safetensors") for path in paths)
@@ -162,7 +163,7 @@ def test_a_reward_trunk_with_another_tokenizer_reads_the_text(tmp_path, base, ch
     prompt_ids, prompt_mask = pack([encode_prompt(policy, pair.prompt.text)], 0)
     ids, mask = pack([encode_completion(policy, pair.chosen.text, pair.chosen.ended)], 0)
     loaded = load_member(path)
-    scores = EnsembleMean(1).combine([path]).member_scores(prompt_ids, prompt_mask, ids, mask)
+    scores = EnsembleMean(1).scorer(made_of([path])).member_scores(prompt_ids, prompt_mask, ids, mask)
     torch.testing.assert_close(scores[0], loaded.z_scores(score_rows(loaded.model, [row])))
 
 
