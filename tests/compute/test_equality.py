@@ -31,7 +31,7 @@ MINIATURE = shlex.split(
 RUNS = {
     "ppo": ["optimizer=ppo", "compute.micro_batch_size=1"],
     "ppo, own critic": ["optimizer=ppo", "optimizer.critic=separate", "reference=soup"],
-    "ppo, the best kept": ["optimizer=ppo", "checkpoint.keep_best=gold", "evaluation.interval=1"],
+    "ppo, the best kept": ["optimizer=ppo", "checkpoint.keep_best=gold"],
     "superhf": ["optimizer=superhf", "optimizer.num_samples=4"],
     "inpo": ["optimizer=inpo", "optimizer.num_samples=4", "regularizer=chi2"],
 }
