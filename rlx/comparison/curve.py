@@ -47,7 +47,7 @@ def curve_of(record: RunRecord) -> Curve | None:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Of several seeds, at the steps that all of them have."""
+    """Of several curves, at the steps that all of them have."""
     common = sorted(set.intersection(*(set(curve.steps_S.tolist()) for curve in curves)))
     at = [np.isin(curve.steps_S, common) for curve in curves]
 

@@ -15,7 +15,8 @@ MIN_DISTANCE = {"bon": 0.0, "rl": 0.3}  # log d is singular at 0: points near th
 
 @dataclass(frozen=True)
 class Fit:
-    """`num` points up to distance `furthest` (sqrt of nats) went in; `error` is the root mean square residual."""
+    """`num` points up to distance `furthest` (sqrt of nats) went in; `error` is the weighted root
+    mean square residual."""
 
     kind: Kind
     a: float
@@ -53,15 +54,18 @@ def peak(kind: Kind, a: float, b: float) -> tuple[float, float] | None:
     return furthest, b * furthest
 
 
-def fit(kind: Kind, d_S: np.ndarray, gold_S: np.ndarray) -> Fit | None:
-    """Least squares in (a, b) on the points with d > 0 (RL: d >= 0.3). None for fewer than three points, or where they stand
-    at fewer than three distances: two numbers would go through anything."""
+def fit(kind: Kind, d_S: np.ndarray, gold_S: np.ndarray, weight_S: np.ndarray) -> Fit | None:
+    """Least squares in (a, b), squares weighted by `weight_S`, on the points with d > 0 (RL: d >= 0.3). None for fewer
+    than three points, or where they stand at fewer than three distances: two numbers would go through anything."""
     d, gold = np.asarray(d_S, dtype=np.float64), np.asarray(gold_S, dtype=np.float64)
     keep = np.isfinite(d) & np.isfinite(gold) & (d > 0) & (d >= MIN_DISTANCE[kind])
-    d, gold = d[keep], gold[keep]
+    d, gold, weight = d[keep], gold[keep], np.asarray(weight_S, dtype=np.float64)[keep]
     if len(np.unique(d)) < 3:
         return None
     columns = np.stack([d, -d * d if kind == "bon" else -d * np.log(d)], axis=1)
-    (a, b), *_ = np.linalg.lstsq(columns, gold, rcond=None)
+    root = np.sqrt(weight)
+    (a, b), *_ = np.linalg.lstsq(columns * root[:, None], gold * root, rcond=None)
     residual = gold - columns @ np.array([a, b])
-    return Fit(kind, float(a), float(b), len(d), float(d.max()), float(np.sqrt(np.mean(residual**2))))
+    return Fit(
+        kind, float(a), float(b), len(d), float(d.max()), float(np.sqrt(np.average(residual**2, weights=weight)))
+    )

@@ -1,4 +1,4 @@
-"""What a sweep's cells show together: means over seeds, differences along each axis, and the curves with their fits."""
+"""What a sweep's cells show together: means over units, differences along each axis, and the curves with their fits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ import numpy as np
 
 from rlx.comparison.curve import Curve, curve_of, mean_curve
 from rlx.comparison.goodhart import Fit, fit
-from rlx.comparison.paired import Difference, by_seed, paired_difference, t_interval
+from rlx.comparison.paired import Difference, paired_difference, t_interval
+from rlx.comparison.unit import Kind, Run, Units, units_of
 from rlx.core.sweep_record import CellRecord, SweepRecord
 
 # Name in the index or of the curve's end, what it is called, whether more is better (None: neither).
@@ -25,12 +26,16 @@ MEASURES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Mean:
-    """Of one measure over the cells of one label: `num` seeds; 95 % bounds by Student's t, None for one seed."""
+    """Of one measure over the cells of one label: the mean over `units`; 95 % bounds by Student's t over them, None for
+    one unit."""
 
-    value: float
     low: float | None
     high: float | None
-    num: int
+    units: Units
+
+    @property
+    def value(self) -> float:
+        return self.units.value
 
 
 @dataclass(frozen=True)
@@ -50,30 +55,37 @@ class Comparison:
     sweep: SweepRecord
 
     @cached_property
-    def curves(self) -> dict[str, list[Curve]]:
-        """Label -> a curve for each of its cells that are done, or for all of them where none is: a run that was cut off
-        would cut the mean off with it."""
-        found = {}
+    def _curves(self) -> dict[str, dict[int, list[Curve]]]:
+        """Label -> data seed -> a curve for each of its cells that are done, or for all of them where none is: a run that
+        was cut off would cut the mean off with it."""
+        found: dict[str, dict[int, list[Curve]]] = {}
         for label in self.sweep.labels:
             cells = [cell for cell in self.sweep.of(label) if cell.run]
-            runs = [cell.run for cell in cells if cell in self.sweep.done] or [cell.run for cell in cells]
-            if curves := [curve for run in runs if run and (curve := curve_of(run)) is not None]:
-                found[label] = curves
+            for cell in [cell for cell in cells if cell in self.sweep.done] or cells:
+                if cell.run and (curve := curve_of(cell.run)) is not None:
+                    found.setdefault(label, {}).setdefault(cell.data_seed, []).append(curve)
         return found
 
     @cached_property
+    def curves(self) -> dict[str, list[Curve]]:
+        """Label -> a curve for each of its runs."""
+        return {label: [one for curves in of.values() for one in curves] for label, of in self._curves.items()}
+
+    @cached_property
     def mean_curves(self) -> dict[str, Curve]:
-        """Label -> the mean over seeds, of labels whose seeds have two steps in common."""
-        found = {label: mean_curve(curves) for label, curves in self.curves.items()}
+        """Label -> the mean over data seeds of the means over their runs, of labels whose runs have two steps in common."""
+        found = {label: mean_curve([mean_curve(one) for one in of.values()]) for label, of in self._curves.items()}
         return {label: curve for label, curve in found.items() if len(curve.steps_S) > 1}
 
     @cached_property
     def fits(self) -> dict[str, Fit]:
-        """Label -> Gao et al.'s form through the evaluations of all its seeds."""
+        """Label -> Gao et al.'s form through the evaluations of all its runs; data seeds weigh alike."""
         found = {}
-        for label, curves in self.curves.items():
-            d, gold = (np.concatenate([getattr(c, name) for c in curves]) for name in ("distance_S", "gold_S"))
-            if (fitted := fit(curves[0].kind, d, gold)) is not None:
+        for label, of in self._curves.items():
+            curves = [(curve, 1 / len(one)) for one in of.values() for curve in one]
+            d, gold = (np.concatenate([getattr(c, name) for c, _ in curves]) for name in ("distance_S", "gold_S"))
+            weight = np.concatenate([np.full(len(curve.gold_S), share) for curve, share in curves])
+            if (fitted := fit(curves[0][0].kind, d, gold, weight)) is not None:
                 found[label] = fitted
         return found
 
@@ -90,10 +102,9 @@ class Comparison:
             for second, first in combinations(values, 2):
                 for measure in MEASURES:
                     one, other = (self._by_pair(axis, value, measure) for value in (first, second))
-                    pairs = by_seed(one, other)
-                    if pairs[0]:
-                        settings = len({key[1] for key in one.keys() & other.keys()})
-                        difference = paired_difference(*pairs)
+                    if common := one.keys() & other.keys():
+                        settings = len({key[1] for key in common})
+                        difference = paired_difference(one, other)
                         if measure == "gold/win_rate" and difference.low is not None and difference.high is not None:
                             low, high = max(difference.low, -1.0), min(difference.high, 1.0)  # of two shares
                             difference = replace(difference, low=low, high=high)
@@ -101,9 +112,14 @@ class Comparison:
         return found
 
     @property
-    def units(self) -> set[tuple[int, int]]:
+    def runs(self) -> set[Run]:
         """Seeds and data seeds of the finished cells."""
-        return {cell.unit for cell in self.sweep.done}
+        return {cell.seeds for cell in self.sweep.done}
+
+    @property
+    def kind(self) -> Kind:
+        """What the intervals of the whole sweep count; of a label or pair whose cells failed it may be another."""
+        return "data seed" if len({data_seed for _, data_seed in self.runs}) > 1 else "run seed"
 
     def value(self, cell: CellRecord, measure: str) -> float | None:
         """One measure of a finished cell."""
@@ -125,20 +141,24 @@ class Comparison:
 
     def _means(self, label: str) -> dict[str, Mean]:
         found = {}
-        names = [cell.name for cell in self.sweep.of(label)]
         for measure in MEASURES:
-            values = np.array([self._values[name, measure] for name in names if (name, measure) in self._values])
-            if len(values):
-                bounds = t_interval(values) if len(values) > 1 and np.ptp(values) > 0 else (None, None)
+            values = {
+                cell.seeds: self._values[cell.name, measure]
+                for cell in self.sweep.of(label)
+                if (cell.name, measure) in self._values
+            }
+            if values:
+                units = units_of(values)
+                bounds = (None, None) if units.alike else t_interval(units.values_U)
                 if measure == "gold/win_rate" and bounds[0] is not None:  # t does not know that a share ends at 0 and 1
                     bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
-                found[measure] = Mean(float(values.mean()), *bounds, len(values))
+                found[measure] = Mean(*bounds, units)
         return found
 
-    def _by_pair(self, axis: str, value: str, measure: str) -> dict[tuple[tuple[int, int], tuple[str, ...]], float]:
+    def _by_pair(self, axis: str, value: str, measure: str) -> dict[tuple[Run, tuple[str, ...]], float]:
         found = {}
         for cell in self.sweep.done:
             if cell.axes.get(axis) == value and (cell.name, measure) in self._values:
                 others = tuple(v for key, v in cell.axes.items() if key != axis)
-                found[cell.unit, others] = self._values[cell.name, measure]
+                found[cell.seeds, others] = self._values[cell.name, measure]
         return found

@@ -35,7 +35,7 @@ class CellRecord:
         return " · ".join(named(key, value) for key, value in self.axes.items()) or "all"
 
     @property
-    def unit(self) -> tuple[int, int]:
+    def seeds(self) -> tuple[int, int]:
         """Seed and data seed: what cells must share to be compared pair by pair."""
         return (self.seed, self.data_seed)
 

@@ -8,8 +8,12 @@ from rlx.comparison.goodhart import Fit, fit, gain, peak
 DISTANCES = np.linspace(0, 4, 17)
 
 
+def alike(kind, d, gold) -> Fit | None:
+    return fit(kind, d, gold, np.ones(len(d)))
+
+
 def found(*arguments) -> Fit:
-    result = fit(*arguments)
+    result = alike(*arguments)
     assert result is not None
     return result
 
@@ -54,7 +58,16 @@ def test_a_curve_without_a_highest_point_has_no_peak():
 
 
 def test_too_few_points_or_one_distance_only_are_not_fitted():
-    assert fit("bon", np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.5])) is None
-    assert fit("rl", np.array([0.1, 0.2, 1.0, 2.0]), np.ones(4)) is None
-    assert fit("bon", np.array([1.0, 1.0, 2.0, 2.0]), np.ones(4)) is None
-    assert fit("bon", np.array([np.nan, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, np.nan, 1.0])) is None
+    assert alike("bon", np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.5])) is None
+    assert alike("rl", np.array([0.1, 0.2, 1.0, 2.0]), np.ones(4)) is None
+    assert alike("bon", np.array([1.0, 1.0, 2.0, 2.0]), np.ones(4)) is None
+    assert alike("bon", np.array([np.nan, 1.0, 2.0, 3.0]), np.array([1.0, 1.0, np.nan, 1.0])) is None
+
+
+def test_a_curve_of_weight_two_counts_as_two_curves():
+    d = np.linspace(0.5, 4, 8)
+    one, other = gain("rl", d, 1.0, 0.5), gain("rl", d, 0.8, 0.3)
+    twice = found("rl", np.tile(d, 3), np.concatenate([one, one, other]))
+    weighted = fit("rl", np.tile(d, 2), np.concatenate([one, other]), np.repeat([2.0, 1.0], 8))
+    assert weighted is not None
+    assert (weighted.a, weighted.b, weighted.error) == pytest.approx((twice.a, twice.b, twice.error))

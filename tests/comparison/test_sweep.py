@@ -36,7 +36,7 @@ def test_a_difference_is_of_the_same_seeds_averaged_over_the_other_axis(whole):
     (found,) = (one for one in whole.differences if one.axis == "reward" and one.measure == GOLD)
     assert (found.first, found.second, found.settings) == ("warm", "single", 2)
     assert found.difference.num == 3 and found.difference.value == pytest.approx(np.mean(by_seed))
-    assert found.difference.sd == pytest.approx(np.std(by_seed, ddof=1))
+    assert found.difference.units.sd == pytest.approx(np.std(by_seed, ddof=1))
 
 
 def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
@@ -49,12 +49,10 @@ def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
         {seed: gold["warm", r, seed] - gold["single", r, seed] for seed in seeds}
         for r, seeds in (("soup", (0, 1, 2)), ("frozen", (0, 2)))
     )
-    soup_level, frozen_level = (np.mean(list(found.values())) for found in (soup, frozen))
-    luck = [np.mean([soup[seed] - soup_level, frozen[seed] - frozen_level]) for seed in (0, 2)]
-    luck.append(soup[1] - soup_level)
-    assert found.difference.value == pytest.approx((soup_level + frozen_level) / 2 + np.mean(luck))
-    assert found.difference.sd == pytest.approx(np.std(luck, ddof=1))
-    assert comparison.means["single · frozen"][GOLD].num == 2
+    gap = np.mean([frozen[seed] - soup[seed] for seed in (0, 2)])  # least squares: from the seeds that have both
+    wanted = [(soup[0] + frozen[0]) / 2, soup[1] + gap / 2, (soup[2] + frozen[2]) / 2]
+    assert found.difference.units.values_U == pytest.approx(np.array(wanted))
+    assert comparison.means["single · frozen"][GOLD].units.num == 2
 
 
 def test_one_seed_gives_means_without_bounds_and_differences_without_claims(tmp_path):
@@ -66,7 +64,7 @@ def test_one_seed_gives_means_without_bounds_and_differences_without_claims(tmp_
 def test_a_sweep_over_seeds_alone_has_one_combination_and_no_differences(tmp_path):
     comparison = Comparison(load_sweep(write_sweep(tmp_path, {})))
     assert comparison.sweep.labels == ["all"] and comparison.differences == []
-    assert comparison.means["all"][GOLD].num == 3
+    assert comparison.means["all"][GOLD].units.num == 3
 
 
 def test_a_run_that_was_cut_off_does_not_cut_off_the_mean_of_those_that_are_done(tmp_path):
@@ -98,3 +96,18 @@ def test_the_mean_over_seeds_is_taken_at_the_steps_that_all_have(whole):
     mean = mean_curve([one, kept])
     assert list(mean.steps_S) == [0, 10, 20, 30]
     assert np.allclose(mean.gold_S, (one.gold_S[:4] + two.gold_S[:4]) / 2)
+
+
+def test_data_seeds_weigh_alike_in_mean_curves_and_fits_however_many_runs_they_have(tmp_path):
+    """Data seed 1 has one run, data seed 0 two: the mean curve is half of the one and a quarter of each of the others."""
+    sweep = load_sweep(write_sweep(tmp_path, {}))
+    cells = [dataclasses.replace(cell, data_seed=int(cell.seed == 2)) for cell in sweep.cells]
+    comparison = Comparison(dataclasses.replace(sweep, cells=cells))
+    one, two, three = comparison.curves["all"]
+    gold = comparison.mean_curves["all"].gold_S
+    assert np.allclose(gold, one.gold_S / 4 + two.gold_S / 4 + three.gold_S / 2)
+    doubled = Comparison(
+        dataclasses.replace(sweep, cells=[*cells, dataclasses.replace(cells[2], name="again", seed=3)])
+    )
+    assert doubled.fits["all"].b == pytest.approx(comparison.fits["all"].b)
+    assert comparison.means["all"][GOLD].units.num == 2

@@ -1,18 +1,22 @@
 """A sweep's page and tables: what they say, that nothing is run, and that numbers agree."""
 
 import csv
+import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 import rlx.report
 from rlx.cli import main
 from rlx.comparison.paired import Difference
 from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
+from rlx.comparison.unit import Units
 from rlx.core.error import UserError
 from rlx.core.sweep_record import load_sweep
+from rlx.figure.sweep import effects
 from rlx.page.sweep.tables import Table, as_csv, as_latex, differences
-from rlx.page.sweep.words import in_short, sentence
+from rlx.page.sweep.words import components, in_short, sentence, verdict
 from tests.synthetic_sweep import write_sweep
 from tests.test_report import Page
 
@@ -30,7 +34,8 @@ def swept(tmp_path_factory):
 def difference(
     value: float, low: float | None, high: float | None, num: int = 3, need: int | None = 7
 ) -> AxisDifference:
-    return AxisDifference("reward", "warm", "single", GOLD, 2, Difference(value, low, high, num, 0.1, 0.25, need))
+    units = Units("data seed", np.linspace(value - 0.1, value + 0.1, num) if num > 1 else np.array([value]), num)
+    return AxisDifference("reward", "warm", "single", GOLD, 2, Difference(low, high, 0.25, need, units))
 
 
 @pytest.mark.parametrize(
@@ -38,32 +43,32 @@ def difference(
     [
         (
             difference(0.31, 0.1, 0.52),
-            "reward=warm has more gold than reward=single: +0.31 SD [0.10, 0.52] (3 seeds, 2 settings each).",
+            "reward=warm has more gold than reward=single: +0.31 SD [0.10, 0.52] (3 data seeds, 2 settings each).",
             "warm is higher",
         ),
         (difference(-0.31, -0.52, -0.1), "reward=warm has less gold than reward=single", "single is higher"),
         (
             difference(0.31, -0.2, 0.82),
-            "are not distinguishable at 3 seeds, 2 settings each: +0.31 SD [−0.20, 0.82]; a difference of this size and "
-            "spread would take about 7 seeds",
-            "not distinguishable at 3 seeds; needs about 7",
+            "are not distinguishable at 3 data seeds, 2 settings each: +0.31 SD [−0.20, 0.82]; a difference of this size and "
+            "spread would take about 7 data seeds",
+            "not distinguishable at 3 data seeds; needs about 7",
         ),
         (
             difference(0.0, -0.2, 0.2, need=None),
-            "a difference as small as this would take more than 1,000 seeds",
-            "not distinguishable at 3 seeds; needs more than 1,000",
+            "a difference as small as this would take more than 1,000 data seeds",
+            "not distinguishable at 3 data seeds; needs more than 1,000",
         ),
         (
             difference(0.31, None, None, num=1),
-            "with one seed, which says nothing about others",
-            "one seed: no interval",
+            "with one data seed, which says nothing about others",
+            "one data seed: no interval",
         ),
         (
             difference(0.31, 0.1, 0.52, num=2),
-            "(2 seeds, 2 settings each), too few seeds for a claim",
-            "2 seeds: too few for a claim",
+            "(2 data seeds, 2 settings each), too few for a claim",
+            "2 data seeds: too few for a claim",
         ),
-        (difference(0.31, None, None), "in every seed alike", "the same in every seed"),
+        (difference(0.31, None, None), "in every data seed alike", "the same in every data seed"),
     ],
 )
 def test_a_difference_is_said_in_words_that_its_interval_bears(one, says, short):
@@ -78,7 +83,8 @@ def test_the_page_tells_what_can_be_told_apart_what_failed_and_what_it_does_not_
         "10 done, 1 failed, 1 interrupted",
         "12 cells: reward: single, warm; optimizer: ppo, bon; seed 0, 1, 2.",
         "reward=warm has more gold than reward=single",
-        "All cells share one data seed",
+        "All cells share one data seed, so this result is about one set of data and reward models",
+        "3 run seeds",
         "UserError: the reward of step 41 is NaN <b>",
         "single · ppo, seed 2",
         "d (a − b log d)",
@@ -107,7 +113,7 @@ def test_tables_lie_beside_the_pictures_as_csv_with_plain_numbers_and_as_latex(s
     assert float(found["low"]) == wanted.difference.low and found["distinguishable"] == "True"
     assert len(list(csv.DictReader((folder / "figures" / "cells.csv").open()))) == 12
     latex = (folder / "figures" / "differences.tex").read_text()
-    assert latex.startswith(r"\begin{tabular}{lrrrrr}") and r"reward: warm $-$ single & +" in latex
+    assert latex.startswith(r"\begin{tabular}{lrrrrrr}") and r"reward: warm $-$ single & +" in latex
     assert latex.count(r"\\") == 1 + len(differences(comparison).rows)
 
 
@@ -143,3 +149,30 @@ def test_an_index_that_is_damaged_or_absent_is_refused_by_name(tmp_path):
     (tmp_path / "index.jsonl").write_text("{")
     with pytest.raises(UserError, match=r"index\.jsonl is not JSON"):
         load_sweep(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("units", "shown"),
+    [
+        (Units("data seed", np.array([1.0, 2.0, 3.0]), 9, 0.98, 0.31), "0.98 | 0.31"),
+        (Units("run seed", np.array([1.0, 2.0, 3.0]), 3, None, 1.0), "? | 1.00"),
+        (Units("data seed", np.array([1.0, 2.0, 3.0]), 3), "1.00 together"),
+        (Units("run seed", np.array([1.0]), 1), ""),
+    ],
+)
+def test_both_components_of_variance_are_shown_as_far_as_they_can_be_told(units, shown):
+    assert components(units) == shown
+
+
+def test_a_page_over_data_seeds_says_what_n_counts(tmp_path):
+    sweep = load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, seeds=range(6)))
+    cells = [dataclasses.replace(cell, seed=cell.seed % 2, data_seed=cell.seed // 2) for cell in sweep.cells]
+    comparison = Comparison(dataclasses.replace(sweep, cells=cells))
+    said = " ".join(verdict(comparison).sentences)
+    assert "3 data seeds" in said and "Intervals count data seeds" in said and "one data seed" not in said
+    table = differences(comparison)
+    row = dict(zip(table.headings, table.rows[0], strict=True))
+    assert row["n"] == "3 data seeds" and re.fullmatch(r"\d\.\d\d \| \d\.\d\d", row["SD of gold, data | run seeds"])
+    assert table.records[0]["n"] == 3 and table.records[0]["unit"] == "data seed" and table.records[0]["runs"] == 6
+    _, caption = effects.draw(comparison) or (None, "")
+    assert "mean over data seeds with" in caption and "one set of data" not in caption

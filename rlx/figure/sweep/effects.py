@@ -10,9 +10,10 @@ TITLE = "What each axis does to gold"
 ABSENT = "it takes two finished cells of the same seed that differ in one axis."
 CAPTION = (
     "Difference of final gold, in standard deviations of the start's completions, between two values of an axis: mean over "
-    "seeds with its 95 % interval, pair by pair. Green: the first is better; red: worse; grey: not distinguishable at this "
-    "number of seeds. An open point has no interval: one seed, or seeds that make no difference."
+    "{units} with its 95 % interval, pair by pair. Green: the first is better; red: worse; grey: not distinguishable at this "
+    "number of them. An open point has no interval: there is one, or they make no difference.{scope}"
 )
+ONE_DATA_SEED = " A difference over run seeds is about one set of data and reward models, not about others."
 
 
 def draw(comparison: Comparison) -> tuple[Figure, str] | None:
@@ -40,7 +41,9 @@ def draw(comparison: Comparison) -> tuple[Figure, str] | None:
     axis.lines[0].remove()  # the horizontal zero line has no meaning here
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel("difference of gold, SD")
-    return figure, CAPTION
+    kinds = sorted({one.difference.units.kind for one in found})
+    units = " or (where one data seed is left) ".join(f"{kind}s" for kind in kinds)
+    return figure, CAPTION.format(units=units, scope=ONE_DATA_SEED if "run seed" in kinds else "")
 
 
 def _bar(axis, y: float, row: AxisDifference) -> None:

@@ -12,7 +12,8 @@ from rlx.figure.sweep.look import Look, Looks
 TITLE = "The laws of over-optimisation, fitted"
 ABSENT = "it takes three evaluations of one combination at different distances (RL: of at least 0.3 √nats)."
 CAPTION = (
-    "Points: gold at every evaluation of every seed. Lines: least squares of d (a − b d) for best-of-n and d (a − b log d) for "
+    "Points: gold at every evaluation of every run. Lines: least squares, data seeds weighing alike, "
+    "of d (a − b d) for best-of-n and d (a − b log d) for "
     "RL (Gao et al. 2022), d = √KL; dotted where nothing was measured. Star: the fitted peak, hollow where it lies beyond what "
     "was measured."
 )

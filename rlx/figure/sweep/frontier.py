@@ -13,7 +13,8 @@ from rlx.figure.sweep.look import Looks
 TITLE = "Gold and proxy against distance, all cells"
 ABSENT = "it takes a cell with two evaluations of gold and proxy."
 CAPTION = (
-    "Thick: mean over seeds at each {place}; thin: each seed. Distance is √KL from {origin}. Scores are gains over the start "
+    "Thick: mean over data seeds of the means of their runs at each {place}; thin: each run. "
+    "Distance is √KL from {origin}. Scores are gains over the start "
     "in its standard deviations; proxies of different rewards are different things.{bon} RL spends more KL than best-of-n "
     "on the same gain (Gao et al. 2022), so methods are not to be compared at equal distance."
 )

@@ -12,7 +12,8 @@ TITLE = "Cell by cell"
 ABSENT = "it takes a cell with two evaluations of gold and proxy."
 CAPTION = (
     "One panel for each combination, all on the same scales: gold (dark yellow, circles) and proxy (blue, squares), in standard "
-    "deviations of the start's completions, against √KL from the start. Thick: mean over seeds; thin: each seed.{absent}"
+    "deviations of the start's completions, against √KL from the start. Thick: mean over data "
+    "seeds of the means of their runs; thin: each run.{absent}"
 )
 LINE = {1: 60, 2: 34, 3: 22, 4: 17}  # columns -> characters that a title has room for
 

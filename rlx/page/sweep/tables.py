@@ -8,11 +8,13 @@ from typing import Any
 
 from rlx.comparison.goodhart import Fit
 from rlx.comparison.sweep import GOLD, MEASURES, Comparison, Mean
+from rlx.comparison.unit import Units
 from rlx.core.sweep_record import flat
-from rlx.page.sweep.words import in_short, overoptimised
+from rlx.page.sweep.words import components, counted, in_short, overoptimised
 from rlx.page.verdict import bounds, number
 
 FAR = 3  # times the largest distance that was measured
+SPREADS = "SD of gold, data | run seeds"
 FORMS = {"bon": "d (a − b d)", "rl": "d (a − b log d)"}
 
 
@@ -28,19 +30,25 @@ class Table:
 
 
 def means(comparison: Comparison) -> Table:
-    """A row for each combination: how many seeds, and what they came to."""
+    """A row for each combination: how many cells and units, and what they came to."""
     over, shown = overoptimised(comparison), {}
     records = []
     for label, found in comparison.means.items():
         cells = comparison.sweep.of(label)
         done = [cell for cell in cells if cell in comparison.sweep.done]
         shown[label] = [label, f"{len(done)} of {len(cells)}"]
-        shown[label] += [_mean(found.get(measure), measure) for measure in MEASURES] + [f"{over[label]} of {len(done)}"]
-        record = {**cells[0].axes, "seeds": len(done), "cells": len(cells), "over-optimised": over[label]}
+        shown[label] += [_mean(found.get(measure), measure) for measure in MEASURES]
+        first = (found.get(GOLD) or next(iter(found.values()))).units
+        shown[label] += [counted(first), components(found[GOLD].units) if GOLD in found else ""]
+        shown[label] += [f"{over[label]} of {len(done)}"]
+        record = {**cells[0].axes, "done": len(done), "cells": len(cells), "over-optimised": over[label]}
+        record |= {"n": first.num, "unit": first.kind}
         for measure, mean in found.items():
             record |= {measure: mean.value, f"{measure}_low": mean.low, f"{measure}_high": mean.high}
+            record |= {f"{measure}_{name}": sd for name, sd in _spreads(mean.units).items()}
         records.append(record)
-    headings = [" · ".join(comparison.sweep.axes) or "combination", "seeds done", *MEASURES.values(), "over-optimised"]
+    headings = [" · ".join(comparison.sweep.axes) or "combination", "cells done", *MEASURES.values()]
+    headings += ["n", SPREADS, "over-optimised"]
     return Table("means", "Every combination", headings, list(shown.values()), records)
 
 
@@ -51,16 +59,23 @@ def differences(comparison: Comparison) -> Table:
     for one in comparison.differences:
         d = one.difference
         records.append({"axis": one.axis, "first": one.first, "second": one.second, "measure": one.measure})
-        records[-1] |= {"difference": d.value, "low": d.low, "high": d.high, "seeds": d.num, "settings": one.settings}
-        records[-1] |= {"sd": d.sd, "p": d.p, "seeds_needed": d.needed, "distinguishable": d.distinguishable}
+        records[-1] |= {"difference": d.value, "low": d.low, "high": d.high, "n": d.num, "unit": d.units.kind}
+        records[-1] |= {"runs": d.units.runs, "settings": one.settings, **_spreads(d.units)}
+        records[-1] |= {"p": d.p, "n_needed": d.needed, "distinguishable": d.distinguishable}
         if one.measure == GOLD:
             won = by_pair.get((one.axis, one.first, one.second, "gold/win_rate"))
             rate = _difference(won.difference.value, won.difference.low, won.difference.high, 100) if won else ""
             p = "" if d.p is None else f"{d.p:.3f}"
             pair = f"{one.axis}: {one.first or '(default)'} − {one.second or '(default)'}"
-            rows.append([pair, _difference(d.value, d.low, d.high), rate, str(d.num), p, in_short(one)])
-    headings = ["pair", "gold, SD", "win rate, points", "seeds", "p", "in words"]
+            rows.append([pair, _difference(d.value, d.low, d.high), rate])
+            rows[-1] += [counted(d.units), components(d.units), p, in_short(one)]
+    headings = ["pair", "gold, SD", "win rate, points", "n", SPREADS, "p", "in words"]
     return Table("differences", "By axis, pair by pair", headings, rows, records)
+
+
+def _spreads(units: Units) -> dict[str, float | None]:
+    """Columns of the CSV."""
+    return {"sd": units.sd, "sd_between_data_seeds": units.between, "sd_within_data_seeds": units.within}
 
 
 def fits(comparison: Comparison) -> Table:

@@ -4,6 +4,7 @@ from collections import Counter
 
 from rlx.comparison.paired import MAX_SEEDS, MIN_SEEDS
 from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
+from rlx.comparison.unit import Kind, Units
 from rlx.page.evidence import gather
 from rlx.page.verdict import Tone, Verdict, bounds, number, since_peak
 
@@ -20,29 +21,30 @@ def verdict(comparison: Comparison) -> Verdict:
 
 
 def sentence(one: AxisDifference) -> str:
-    """`warm has more gold than single: +2.35 SD [1.96, 2.73] (3 seeds, 4 settings each).`"""
+    """`warm has more gold than single: +2.35 SD [1.96, 2.73] (3 data seeds, 4 settings each).`"""
     difference = one.difference
     size = f"{number(difference.value, plus=True)} SD{bounds(difference.low, difference.high)}"
-    over = f"{_seeds(difference.num)}{f', {one.settings} settings each' if one.settings > 1 else ''}"
+    over = f"{counted(difference.units)}{f', {one.settings} settings each' if one.settings > 1 else ''}"
     pair = f"{name(one.axis, one.first)} and {name(one.axis, one.second)}"
     if difference.distinguishable:
         word = "more" if difference.value > 0 else "less"
         return f"{name(one.axis, one.first)} has {word} gold than {name(one.axis, one.second)}: {size} ({over})."
+    value, kind = number(difference.value, plus=True), difference.units.kind
     if difference.num == 1:
-        return f"{pair}: {number(difference.value, plus=True)} SD with one seed, which says nothing about others."
+        return f"{pair}: {value} SD with one {kind}, which says nothing about others."
     if difference.low is None:
-        return f"{pair}: {number(difference.value, plus=True)} SD in every seed alike; only other data seeds can tell more."
+        return f"{pair}: {value} SD in every {kind} alike; only other data seeds can tell more."
     if difference.num < MIN_SEEDS:
-        return f"{pair}: {size} ({over}), too few seeds for a claim; {needed(one)}."
+        return f"{pair}: {size} ({over}), too few for a claim; {needed(one)}."
     return f"{pair} are not distinguishable at {over}: {size}; {needed(one)}."
 
 
 def needed(one: AxisDifference) -> str:
-    """How many seeds a difference as measured would take."""
-    seeds = one.difference.needed
+    """How many units a difference as measured would take."""
+    seeds, kind = one.difference.needed, one.difference.units.kind
     if seeds is None:
-        return f"a difference as small as this would take more than {MAX_SEEDS:,} seeds"
-    return f"a difference of this size and spread would take about {max(seeds, one.difference.num + 1)} seeds"
+        return f"a difference as small as this would take more than {MAX_SEEDS:,} {kind}s"
+    return f"a difference of this size and spread would take about {max(seeds, one.difference.num + 1)} {kind}s"
 
 
 def in_short(one: AxisDifference) -> str:
@@ -51,13 +53,13 @@ def in_short(one: AxisDifference) -> str:
     if difference.distinguishable:
         return f"{one.first if difference.value > 0 else one.second} is higher"
     if difference.num == 1:
-        return "one seed: no interval"
+        return f"one {difference.units.kind}: no interval"
     if difference.low is None:
-        return "the same in every seed"
+        return f"the same in every {difference.units.kind}"
     if difference.num < MIN_SEEDS:
-        return f"{_seeds(difference.num)}: too few for a claim"
+        return f"{counted(difference.units)}: too few for a claim"
     seeds = "more than 1,000" if difference.needed is None else f"about {max(difference.needed, difference.num + 1)}"
-    return f"not distinguishable at {_seeds(difference.num)}; needs {seeds}"
+    return f"not distinguishable at {counted(difference.units)}; needs {seeds}"
 
 
 def name(axis: str, value: str) -> str:
@@ -80,7 +82,9 @@ def _headline(comparison: Comparison, found: list[AxisDifference], told: list[Ax
         return f"{len(comparison.sweep.done)} cells are done, of which no two can be compared seed by seed"
     if len(found) == 1:
         return sentence(found[0]).split(":")[0].removesuffix(".")
-    return f"{len(told)} of {len(found)} differences of gold can be told from chance at {_seeds(len(comparison.units))}"
+    kind = comparison.kind
+    num = len({data_seed if kind == "data seed" else seed for seed, data_seed in comparison.runs})
+    return f"{len(told)} of {len(found)} differences of gold can be told from chance at {_many(num, kind)}"
 
 
 def _tone(found: list[AxisDifference], told: list[AxisDifference]) -> Tone:
@@ -119,13 +123,32 @@ def _scope(comparison: Comparison, comparisons: int) -> str:
     text = ""
     if comparisons > 1:
         text = f"Of {comparisons} comparisons with nothing behind them, one in twenty would look like a difference. "
-    if len({unit[1] for unit in comparison.units}) == 1 and len(comparison.units) > 1:
+    if comparison.kind == "data seed":
+        text += "Intervals count data seeds: runs that share one share its data and reward models, so they are averaged first. "
+        if len(comparison.runs) == len({data_seed for _, data_seed in comparison.runs}):
+            text += "With one run seed each, the luck of data and that of training cannot be told apart."
+    elif len(comparison.runs) > 1:
         text += (
-            "All cells share one data seed and so their data and reward models: the intervals tell of the luck of training, "
-            "not of other reward models (that takes data_seed=0,1,2)."
+            "All cells share one data seed, so this result is about one set of data and reward models: intervals count run "
+            "seeds and tell of the luck of training, not of other reward models (that takes data_seed=0,1,2)."
         )
     return text.strip()
 
 
-def _seeds(count: int) -> str:
-    return "one seed" if count == 1 else f"{count} seeds"
+def counted(units: Units) -> str:
+    """`3 data seeds`: which unit n counts."""
+    return _many(units.num, units.kind)
+
+
+def components(units: Units) -> str:
+    """SD between data seeds | between run seeds of one data seed: `0.98 | 0.31`."""
+    if units.num == units.runs == 1:
+        return ""
+    if units.kind == "data seed" and units.within is None:
+        return f"{units.sd:.2f} together"
+    between, within = ("?" if sd is None else f"{sd:.2f}" for sd in (units.between, units.within))
+    return f"{between} | {within}"
+
+
+def _many(count: int, kind: Kind) -> str:
+    return f"one {kind}" if count == 1 else f"{count} {kind}s"
