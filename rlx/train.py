@@ -33,6 +33,7 @@ from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.keep_best import BestPolicy, half_that_chooses, halves, left_aside
+from rlx.experiment.on_pairs import check_pairs, judge_metrics, judge_rows
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
@@ -107,8 +108,9 @@ class Training:
                 paths[name] = self.cell.store.fetch(recipe, self.settings.data_seed)
             self.provenance.artefacts[name] = paths[name].name
         members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
-        records = [{"address": path.name, **json.loads((path / "member.json").read_text())} for path in members]
-        self.directory.write("members.json", records)
+        check_pairs(self.cell.world, paths)
+        self.judges = judge_rows(members, paths)
+        self.directory.write("members.json", self.judges)
         return paths
 
     def choose(self, paths: Mapping[str, Path]) -> dict[str, float]:
@@ -214,7 +216,8 @@ class Training:
         self.tracker.log(step, row, "heldout")
 
     def conclude(self, policy: PreTrainedModel, summary: dict[str, float]) -> dict[str, float]:
-        """Write the final measurement, and export the model."""
+        """Write the final measurement with the judges' accuracies, and export the model."""
+        summary = summary | judge_metrics(self.judges)
         self.directory.write("summary.json", summary)
         self.save_provenance()
         if processes.first():

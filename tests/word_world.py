@@ -135,6 +135,9 @@ class WordWorld:
     def heldout_pairs(self, data_seed: int) -> list[Pair]:
         return self._pairs("heldout", data_seed)
 
+    def to_train_on(self, whose, fitting):
+        return fitting
+
     def gold_pairs(self, data_seed: int) -> list[Pair] | None:
         return self._pairs("train", data_seed) if self.given else None
 

@@ -30,7 +30,8 @@ class RunRecord:
     status: dict[str, Any]
     provenance: dict[str, Any]
     summary: dict[str, Any]  # empty unless the run is done
-    members: list[dict[str, Any]]
+    members: list[dict[str, Any]]  # of members.json
+    judges: list[dict[str, Any]]  # the other rows of members.json: combined members, gold, trivial baselines
     train: list[dict[str, Any]]
     heldout: list[dict[str, Any]]
     bon: list[dict[str, Any]]  # of best-of-n: a row for each n, which is its step; else empty
@@ -164,13 +165,15 @@ def load_record(run_dir: Path) -> RunRecord:
     unreadable: dict[str, int] = {}
     metrics, samples = (_json_lines(run_dir / name, unreadable) for name in ("metrics.jsonl", "samples.jsonl"))
     members = _json(run_dir / "members.json", [])
+    judges = list(members.values()) if isinstance(members, dict) else members
     return RunRecord(
         path=run_dir,
         config=config or {},
         status=status_of(run_dir),
         provenance=_json(run_dir / "provenance.json", {}),
         summary=_json(run_dir / "summary.json", {}),
-        members=list(members.values()) if isinstance(members, dict) else members,
+        members=[row for row in judges if row.get("kind", "member") == "member"],
+        judges=[row for row in judges if row.get("kind", "member") != "member"],
         train=_by_step(metrics, "train"),
         heldout=_by_step(metrics, "heldout"),
         bon=_by_step(metrics, "bon"),

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 Split = Literal["train", "heldout"]
+PairUse = Literal["proxies", "gold"]
+AnyPair = TypeVar("AnyPair", bound=Any)  # a pair before or after its texts were made completions
 Messages = tuple[tuple[str, str], ...]  # ((role, content), ...)
 
 
@@ -82,8 +84,15 @@ class World(Protocol):
     def demonstrations(self, data_seed: int) -> list[Demonstration]: ...
 
     def pairs(self, data_seed: int) -> list[Pair] | None:
-        """Given preference pairs for the proxies, before label noise; None where they are drawn from the SFT policy
-        and labelled by the judge (`num_pairs` of them)."""
+        """Given preference pairs for the proxies, of any length and before label noise; None where they are drawn from
+        the SFT policy and labelled by the judge (`num_pairs` of them)."""
+        ...
+
+    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
+        """The part of the given pairs within the length limits that is trained on.
+
+        Raises: UserError where it is too small.
+        """
         ...
 
     def heldout_pairs(self, data_seed: int) -> list[Pair]:

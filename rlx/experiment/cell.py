@@ -17,7 +17,9 @@ from rlx.core.tracker import TrackerChoice
 from rlx.core.world import Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
-from rlx.supervised.gold import GoldModel, gold_judge
+from rlx.supervised.baselines import PairBaselines
+from rlx.supervised.combined import MembersOnPairs
+from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
 from rlx.supervised.pool import Pool
 from rlx.supervised.reference_set import ReferenceSet
 from rlx.supervised.reward_model import RewardMember, RewardModel
@@ -81,8 +83,26 @@ class Cell:
         named["reference set"] = self.reference_set()
         named |= {f"reward model {member.index}": member for member in members}
         named |= {"gold reward model": gold} if gold else {}
+        named |= self.on_pairs()
         for pool in self.pools().values():
             named |= pool.named()
+        return named
+
+    def on_pairs(self) -> dict[str, Recipe]:
+        """What is measured on the preference pairs: trivial baselines, the reward models, and gold where it is a reward
+        model or the pairs are given. A judge that labelled the pairs itself is right by construction."""
+        members, pairs, world = self.members(), self._member(0).pairs, self.world
+        learnt = world.judge() is None
+        of_gold = learnt or world.pairs(self.settings.data_seed) is not None
+        named: dict[str, Recipe] = {}
+        if members or of_gold:
+            named["baselines on pairs"] = PairBaselines(pairs)
+        if members:
+            named["reward models on pairs"] = MembersOnPairs(tuple(members))
+        if of_gold:
+            checkpoint = getattr(world, "gold", None)
+            numbers = self.reward_model if learnt and not checkpoint else None
+            named["gold on pairs"] = GoldOnPairs(pairs, checkpoint, numbers)
         return named
 
     def pools(self) -> dict[Split, PoolRecipes]:

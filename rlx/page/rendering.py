@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.core.record import RunRecord
 from rlx.figure.gallery import Drawn
-from rlx.page import table
+from rlx.page import judges, table
 from rlx.page.description import describe
 from rlx.page.evidence import Evidence, gather
 from rlx.page.sample import Comparison, Text, compare
@@ -42,6 +42,7 @@ def render(record: RunRecord, figures: Sequence[Drawn]) -> str:
         state=state(record),
         description=describe(record),
         verdict=verdict(evidence),
+        about_gold=judges.about_gold(record),
         tiles=tiles(evidence, record),
         figures=[
             {
@@ -57,7 +58,9 @@ def render(record: RunRecord, figures: Sequence[Drawn]) -> str:
         halves=table.halves(record),
         num_samples=len({row["prompt_id"] for row in record.samples}),
         measured=table.measured(record),
-        members=table.members(record),
+        judges=judges.table(record),
+        line=judges.line(record),
+        about_limit=judges.about_limit(record),
         left_out=table.left_out(record),
         warnings=[str(line) for line in record.provenance.get("warnings") or []],
         costs=table.costs(record),

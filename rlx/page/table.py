@@ -30,11 +30,6 @@ MEASURED = (
     ("diversity/repetition", "repetition within an answer"),
     ("diversity/duplicates", "answers that another prompt got too"),
 )
-ACCURACIES = {
-    "heldout": "held-out pairs",
-    "train_clean": "training pairs, true labels",
-    "train_flipped": "training pairs, flipped labels",
-}
 
 
 def measured(record: RunRecord) -> list[tuple[str, str, str]]:
@@ -67,24 +62,6 @@ def halves(record: RunRecord) -> list[tuple[str, str, str]]:
         for step, row in rows.items()
         if selection in row and report in row
     ]
-
-
-def members(record: RunRecord) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the reward models, with the columns that any of them has."""
-    accuracies = [
-        name for name in ACCURACIES if any((m.get("accuracy") or {}).get(name) is not None for m in record.members)
-    ]
-    traits = [
-        name for name in ("learning_rate", "dropout", "trunk") if any(m.get(name) is not None for m in record.members)
-    ]
-    headings = ["member", *(ACCURACIES[name] for name in accuracies), *(name.replace("_", " ") for name in traits)]
-    rows = [
-        [str(i)]
-        + [_share((member.get("accuracy") or {}).get(name)) for name in accuracies]
-        + [_trait(member.get(name)) for name in traits]
-        for i, member in enumerate(record.members)
-    ]
-    return headings, rows
 
 
 def costs(record: RunRecord) -> list[tuple[str, str, float]]:
@@ -189,14 +166,6 @@ def duration(seconds: float) -> str:
 def percent(share: float) -> str:
     """A share of 1 as per cent; never "0 %" for what is not none."""
     return f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
-
-
-def _trait(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:g}"
-
-
-def _share(value: Any) -> str:
-    return "" if value is None else f"{100 * value:.1f} %"
 
 
 def _largest(record: RunRecord, split: str, name: str) -> float:

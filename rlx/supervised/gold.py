@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -19,9 +19,10 @@ from rlx.model.checkpoint import local_directory
 from rlx.model.recipe import Model
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import encode_completion, encode_prompt
+from rlx.supervised.accuracy import judged
 from rlx.supervised.limit import length_limit, say_left_out
 from rlx.supervised.member import Member, train_member
-from rlx.supervised.pairs import ended
+from rlx.supervised.pairs import Preference, PreferencePairs, ended, read
 from rlx.supervised.probe import probe
 from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.reward_model import RewardMember, RewardModel
@@ -56,7 +57,7 @@ class GoldModel:
             raise UserError(
                 f"no gold pair is short enough ({left_out}); raise world.max_prompt_tokens or max_completion_tokens"
             )
-        train = [ended(pair) for pair in pairs]
+        train = [ended(pair) for pair in self.world.to_train_on("gold", pairs)]
         like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0.0, 0)
         trunk = self.model.reward_trunk(store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed))
         rows = RewardRows(self.model, [pair.prompt for pair in train])
@@ -112,3 +113,27 @@ def gold_judge(world: World, model: Model, sft: SFT, reward_model: RewardModel, 
     if checkpoint := getattr(world, "gold", None):
         return RewardModelJudge(checkpoint, "world.gold")
     return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model")
+
+
+@dataclass(frozen=True)
+class GoldOnPairs:
+    """gold.json: the row (`rlx.supervised.accuracy.judged`) of the gold judge on the members' held-out pairs."""
+
+    VERSION: ClassVar[int] = 1
+
+    pairs: PreferencePairs
+    checkpoint: str | None  # of a given gold model
+    reward_model: RewardModel | None  # the numbers of a gold model that is trained; None where it is not
+
+    def build(self, directory: Path, store: Store, seed: int) -> None:
+        heldout = read(store.fetch(self.pairs, seed) / "heldout.jsonl")
+        clean = self.pairs.clean
+        numbers: Any = self.reward_model  # only read where a gold model is trained
+        judge = gold_judge(clean.world, clean.model, clean.sft, numbers, store, seed)
+
+        def scores(pairs: list[Preference]) -> tuple[list[float], list[float]]:
+            prompts = [pair.prompt for pair in pairs]
+            return judge.score(prompts, [p.chosen for p in pairs]), judge.score(prompts, [p.rejected for p in pairs])
+
+        row = judged("gold", {"heldout": heldout}, scores)
+        (directory / "gold.json").write_text(json.dumps(row, indent=1, sort_keys=True))

@@ -28,6 +28,7 @@ from rlx.supervised.sft import SFT, SFTPolicy
 
 log = logging.getLogger(__name__)
 PROMPTS_AT_A_TIME = 128
+MAX_MEASURED = 512  # training pairs of either kind that judges are measured on, for time
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class CleanPairs:
             raise UserError(
                 "no preference pair is short enough; raise world.max_prompt_tokens or world.max_completion_tokens"
             )
+        train = self.world.to_train_on("proxies", train)
         return [ended(p) for p in train], [ended(p) for p in heldout[: self.num_heldout_pairs]], dict(counts)
 
     def _draw(self, store: Store, seed: int) -> tuple[list[Preference], list[Preference], dict[str, int]]:
@@ -178,6 +180,16 @@ class PreferencePairs:
 def ended(pair: Pair) -> Preference:
     """A given pair: its texts are whole."""
     return Preference(pair.prompt, Completion(pair.chosen, True), Completion(pair.rejected, True), pair.flipped)
+
+
+def parts(train: Sequence[Preference], heldout: Sequence[Preference]) -> dict[str, list[Preference]]:
+    """What judges are measured on: all held-out pairs, and the first MAX_MEASURED training pairs with true labels and with
+    flipped ones. On the latter, the accuracy is the share of false labels that is given back."""
+    return {
+        "heldout": list(heldout),
+        "train_clean": [pair for pair in train if not pair.flipped][:MAX_MEASURED],
+        "train_flipped": [pair for pair in train if pair.flipped][:MAX_MEASURED],
+    }
 
 
 def write(path: Path, pairs: Sequence[Preference]) -> None:

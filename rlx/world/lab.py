@@ -5,12 +5,13 @@ noisy labels, a spurious correlation, an optimiser that searches). The language 
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.world import Demonstration, Pair, Prompt, Split
+from rlx.core.world import AnyPair, Demonstration, Pair, PairUse, Prompt, Split
 from rlx.world.lab_language import request
 from rlx.world.lab_language.generator import respond
 from rlx.world.lab_language.judge import LabJudge
@@ -72,6 +73,10 @@ class Lab:
     def pairs(self, data_seed: int) -> list[Pair] | None:
         """None: drawn from the SFT policy."""
         return None
+
+    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
+        """All: as many as were asked for were drawn."""
+        return fitting
 
     def heldout_pairs(self, data_seed: int) -> list[Pair]:
         """None given: drawn from the SFT policy."""

@@ -1,13 +1,14 @@
 """Bring your own data: preference pairs from a file or the Hub, split by prompt; gold learns from pairs of its own."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
-from rlx.core.world import Demonstration, Judge, Messages, Pair, PreferenceModel, Prompt, Split
+from rlx.core.world import AnyPair, Demonstration, Judge, Messages, Pair, PairUse, PreferenceModel, Prompt, Split
 from rlx.world.bad_record import OnBadRecord
 from rlx.world.conversation import Preference
 from rlx.world.preference_data import Columns, PreferenceData, read_data
@@ -63,6 +64,10 @@ class Preferences:
         if self.prompt_template is not None and self.prompt_template.count("{prompt}") != 1:
             raise UserError(f"world.prompt_template={self.prompt_template!r} must have {{prompt}} exactly once")
 
+        for key in ("max_pairs", "max_gold_pairs"):
+            if (most := getattr(self, key)) is not None and most < self.min_pairs:
+                raise UserError(f"world.{key}={most} is less than world.min_pairs={self.min_pairs}; raise the first")
+
     def _shares(self) -> list[tuple[str, float]]:
         # The held-out share comes first, so that the same prompts are held out whatever the other shares are.
         return [
@@ -91,6 +96,9 @@ class Preferences:
             "min_heldout_prompts",
         )
         numbers = {name: value for name, value in asdict(self).items() if name not in paths}
+        for name in ("max_pairs", "max_gold_pairs"):
+            if numbers[name] is not None:  # it took its part before the length limit once
+                numbers[f"{name} that fit"] = numbers.pop(name)
         # What is left out decides the data too, and is the same for a file that was mended by leaving it out.
         return {**numbers, "shares": self._shares(), "data": self._data.hashes, "left_out": self.left_out()}
 
@@ -122,11 +130,11 @@ class Preferences:
         return [Demonstration(self._prompt(prompt), text) for prompt, text in order[: self.max_demonstrations]]
 
     def pairs(self, data_seed: int) -> list[Pair]:
-        """The proxies' training pairs, clean (label noise comes later), in a random order that does not change, so that
-        the pairs of a smaller `max_pairs` are among those of a larger one."""
+        """The proxies' pairs, clean (label noise comes later) and whatever their length, in a random order that does not
+        change, so that the pairs of a smaller `max_pairs` are among those of a larger one."""
         pairs = self._pairs(self._divided(data_seed)["pair"], data_seed)
         self._demand(len(pairs), "pairs for the proxies", "min_pairs", "gold_share", "smaller")
-        return pairs[: self.max_pairs]
+        return pairs
 
     def heldout_pairs(self, data_seed: int) -> list[Pair]:
         """Clean pairs on the held-out prompts, to measure a reward model's accuracy with."""
@@ -138,7 +146,20 @@ class Preferences:
             return None
         pairs = self._pairs(self._divided(data_seed)["gold"], data_seed)
         self._demand(len(pairs), "pairs for the gold model", "min_pairs", "gold_share", "larger")
-        return pairs[: self.max_gold_pairs]
+        return pairs
+
+    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
+        """The first `max_pairs` (for gold `max_gold_pairs`) of the pairs within the length limits.
+
+        Raises: UserError where those are fewer than `min_pairs`.
+        """
+        if len(fitting) < self.min_pairs:
+            what = "the proxies" if whose == "proxies" else "the gold model"
+            raise UserError(
+                f"{self.path}: only {len(fitting)} pairs for {what} are within the length limits, fewer than "
+                f"world.min_pairs={self.min_pairs}; raise world.max_prompt_tokens or max_completion_tokens, or bring more data"
+            )
+        return fitting[: self.max_pairs if whose == "proxies" else self.max_gold_pairs]
 
     def check(self, data_seed: int) -> None:
         """Read and divide everything, without torch and in a second or so.

@@ -134,8 +134,9 @@ def test_label_noise_is_left_to_those_who_train(tmp_path):
 
 def test_fewer_pairs_are_a_part_of_more(tmp_path):
     path = written(tmp_path / "a.jsonl", rows())
-    assert world(path, max_pairs=20).pairs(0) == world(path).pairs(0)[:20]
-    assert world(path, max_gold_pairs=5).gold_pairs(0) == world(path).gold_pairs(0)[:5]
+    pairs = world(path).pairs(0)
+    assert world(path, max_pairs=20).to_train_on("proxies", pairs) == pairs[:20]
+    assert world(path, max_gold_pairs=5).to_train_on("gold", pairs) == pairs[:5]
     assert world(path, max_demonstrations=5).demonstrations(0) == world(path).demonstrations(0)[:5]
 
 
@@ -284,6 +285,23 @@ def test_bad_data_are_refused_in_one_line_with_file_line_and_field(tmp_path, rec
     assert said(world(path)) == message.format(path=path)
 
 
+def test_the_largest_number_of_pairs_is_taken_from_those_within_the_length_limits(tmp_path):
+    path = written(tmp_path / "a.jsonl", rows())
+    few = world(path, max_pairs=5)
+    assert few.pairs(0) == world(path).pairs(0)  # nobody has a tokenizer yet
+    long_ones_gone = few.pairs(0)[1::2]
+    assert few.to_train_on("proxies", long_ones_gone) == long_ones_gone[:5]
+
+
+@pytest.mark.parametrize(("whose", "named"), [("proxies", "the proxies"), ("gold", "the gold model")])
+def test_the_least_number_of_pairs_holds_for_what_the_length_limits_leave(tmp_path, whose, named):
+    path = written(tmp_path / "a.jsonl", rows())
+    asking = world(path, min_pairs=10)
+    assert asking.to_train_on(whose, range(10)) == range(10)
+    with pytest.raises(UserError, match=rf"only 9 pairs for {named} are within the length limits, .*min_pairs=10"):
+        asking.to_train_on(whose, range(9))
+
+
 def test_too_few_pairs_of_a_kind_say_what_to_change(tmp_path):
     path = written(tmp_path / "a.jsonl", rows(4))
     found = len(world(path, gold_share=0.0).pairs(0))
@@ -305,6 +323,7 @@ def test_too_few_pairs_of_a_kind_say_what_to_change(tmp_path):
             "world.heldout_share + world.gold_share + world.demonstration_share must leave "
             "something for the proxies: they sum to 1.1, make them less than 1",
         ),
+        ({"max_pairs": 9, "min_pairs": 10}, "world.max_pairs=9 is less than world.min_pairs=10; raise the first"),
         ({"prompt_template": "Q:"}, "world.prompt_template='Q:' must have {prompt} exactly once"),
     ],
 )

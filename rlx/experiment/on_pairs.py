@@ -1,0 +1,56 @@
+"""What a run's record says of its judges on preference pairs: rows of members.json, and numbers for the summary."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlx.core.world import World
+
+SHARES = {"heldout": "heldout_accuracy", "train_flipped": "flipped_given_back"}
+
+
+def judge_rows(members: Sequence[Path], paths: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """One row per judge, `kind` says which: "member" (in order, with how it was trained), "mean", "warm", "line", "gold",
+    "longer", "bag_of_words". `paths` are those of a cell's recipes."""
+    rows: list[dict[str, Any]] = []
+    if found := paths.get("reward models on pairs"):
+        rows = _json(found / "accuracy.json")
+    for row, path in zip(rows, members, strict=False):
+        trained = _json(path / "member.json")
+        # How it was trained, and its accuracy on the same pairs as all other judges.
+        row |= {"address": path.name, **{name: trained[name] for name in trained if name != "accuracy"}}
+    if found := paths.get("gold on pairs"):
+        rows.append(_json(found / "gold.json"))
+    if found := paths.get("baselines on pairs"):
+        rows += _json(found / "baselines.json")
+    return rows
+
+
+def judge_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """pairs/heldout_accuracy_<judge> and pairs/flipped_given_back_<judge>, a judge being member_0, mean, warm, gold, longer
+    or bag_of_words."""
+    metrics, place = {}, 0
+    for row in rows:
+        name = row["kind"]
+        if name == "line":
+            continue
+        if name == "member":
+            name, place = f"member_{place}", place + 1
+        for part, label in SHARES.items():
+            if (value := row["accuracy"].get(part)) is not None:
+                metrics[f"pairs/{label}_{name}"] = value
+    return metrics
+
+
+def check_pairs(world: World, paths: Mapping[str, Path]) -> None:
+    """Raise UserError where models were trained on fewer pairs than the settings ask for now: an artefact may have been
+    made under others, which are no part of its address."""
+    if found := paths.get("preference pairs"):
+        world.to_train_on("proxies", range(_json(found / "pairs.json")["pairs"]))
+    if found := paths.get("gold reward model"):
+        world.to_train_on("gold", range(_json(found / "member.json")["pairs"]))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
