@@ -30,13 +30,11 @@ def judge_rows(members: Sequence[Path], paths: Mapping[str, Path]) -> list[dict[
 def judge_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """pairs/heldout_accuracy_<judge> and pairs/flipped_given_back_<judge>, a judge being member_0, mean, warm, gold, longer
     or bag_of_words."""
-    metrics, place = {}, 0
+    metrics = {}
     for row in rows:
-        name = row["kind"]
+        name = f"member_{row['index']}" if row["kind"] == "member" else row["kind"]
         if name == "line":
             continue
-        if name == "member":
-            name, place = f"member_{place}", place + 1
         for part, label in SHARES.items():
             if (value := row["accuracy"].get(part)) is not None:
                 metrics[f"pairs/{label}_{name}"] = value

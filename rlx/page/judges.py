@@ -29,7 +29,7 @@ def table(record: RunRecord) -> Table:
     traits = [name for name in TRAITS if any(row.get(name) is not None for row in rows)]
     headings = ["judge", *(ACCURACIES[name] for name in accuracies)]
     headings += ["held-out, over the longer one"] * against + [name.replace("_", " ") for name in traits]
-    place = {id(row): f"member {i}" for i, row in enumerate(record.members)}
+    place = {id(row): f"member {row.get('index', i)}" for i, row in enumerate(record.members)}
     return headings, [
         [place.get(id(row)) or NAMES[row["kind"]]]
         + [_share(row, name) for name in accuracies]

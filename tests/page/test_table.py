@@ -1,7 +1,8 @@
 import dataclasses
 
 from rlx.core.record import load_record
-from rlx.page.table import artefacts, costs, duration, left_out, members, percent, provenance
+from rlx.page.judges import table
+from rlx.page.table import artefacts, costs, duration, left_out, percent, provenance
 from tests.synthetic_run import write_run
 
 
@@ -31,11 +32,11 @@ def test_a_share_that_is_not_none_is_not_called_zero():
 
 def test_members_show_the_columns_that_they_have(tmp_path):
     record = load_record(write_run(tmp_path, num_members=2))
-    headings, rows = members(record)
-    assert headings[:2] == ["member", "held-out pairs"] and len(headings) == len(rows[0])
+    headings, rows = table(record)
+    assert headings[:2] == ["judge", "held-out pairs"] and len(headings) == len(rows[0])
     assert rows[1][1] == "67.5 %"
     bare = dataclasses.replace(record, members=[{"address": "RewardMember-0"}])
-    assert members(bare) == (["member"], [["0"]])
+    assert table(bare) == (["judge"], [["member 0"]])
 
 
 def test_addresses_are_listed_once(tmp_path):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
@@ -5,7 +7,7 @@ from word_world import GoodWords, WordWorld, completions, pretrained, reward_mod
 
 from rlx.core.error import UserError
 from rlx.core.world import Prompt
-from rlx.supervised.gold import GoldModel, RewardModelJudge, gold_judge
+from rlx.supervised.gold import GoldModel, GoldOnPairs, RewardModelJudge, gold_judge
 
 PROMPTS = [Prompt("0", "say cat"), Prompt("1", "say dog")]
 
@@ -42,3 +44,21 @@ def test_a_given_checkpoint_scores_in_its_own_unit(tmp_path):
 def test_a_given_checkpoint_without_a_head_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"world.gold=.* no score head"):
         RewardModelJudge(save_model(tmp_path), "world.gold")
+
+
+def test_gold_is_measured_on_the_members_held_out_pairs(base, store, member):
+    numbers = reward_model(num_epochs=20.0)
+    pairs = member(world=WordWorld(given=True), num_epochs=20.0).pairs
+    row = json.loads((store.fetch(GoldOnPairs(pairs, None, numbers), 0) / "gold.json").read_text())
+    # Of "good cat" and "bad cat" it knows the better one; the longer one does, too.
+    assert row["accuracy"] == {"heldout": 1.0} and row["pairs_measured"] == {"heldout": 8}
+    assert row["over_longer"]["value"] == 0
+
+
+def test_gold_is_not_trained_on_fewer_pairs_than_are_asked_for(base, store):
+    class Demanding(WordWorld):
+        def to_train_on(self, whose, fitting):
+            raise UserError(f"{len(fitting)} pairs for {whose} are too few")
+
+    with pytest.raises(UserError, match="8 pairs for gold are too few"):
+        store.fetch(GoldModel(Demanding(given=True), pretrained(base), sft(), reward_model()), 0)

@@ -56,6 +56,15 @@ def test_given_pairs_are_taken_as_they_are(member, store):
     assert {pair.chosen.text for pair in read(path / "pairs.jsonl")} == {"good cat"}
 
 
+def test_the_world_takes_its_part_of_what_is_short_enough(member, store):
+    class Modest(WordWorld):
+        def to_train_on(self, whose, fitting):
+            return fitting[:3] if whose == "proxies" else fitting
+
+    path = store.fetch(member(world=Modest(given=True)).pairs.clean, 0)
+    assert len(read(path / "pairs.jsonl")) == 3 and len(read(path / "heldout.jsonl")) == 8
+
+
 def test_pairs_that_are_all_too_long_are_an_error(member, store):
     with pytest.raises(UserError, match="no preference pair is short enough"):
         store.fetch(member(world=WordWorld(given=True, max_completion_tokens=2)).pairs.clean, 0)

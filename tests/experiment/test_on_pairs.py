@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from rlx.core.error import UserError
+from rlx.experiment.on_pairs import check_pairs, judge_metrics, judge_rows
+
+
+def written(folder, name, value):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(value))
+    return folder
+
+
+@pytest.fixture
+def paths(tmp_path):
+    def row(kind, accuracy):
+        return {"kind": kind, "accuracy": {"heldout": accuracy, "train_flipped": 0.25}}
+
+    return {
+        "reward models on pairs": written(
+            tmp_path / "members", "accuracy.json", [row("member", 0.7), row("warm", 0.72), row("line", 0.7)]
+        ),
+        "gold on pairs": written(tmp_path / "gold", "gold.json", {"kind": "gold", "accuracy": {"heldout": 0.8}}),
+        "baselines on pairs": written(tmp_path / "trivial", "baselines.json", [row("longer", 0.55)]),
+    }
+
+
+@pytest.fixture
+def member(tmp_path):
+    return written(tmp_path / "RewardMember-1", "member.json", {"index": 3, "dropout": 0.1, "accuracy": {"heldout": 0}})
+
+
+def test_a_member_is_told_by_its_training_and_measured_with_the_others(paths, member):
+    rows = judge_rows([member], paths)
+    assert [row["kind"] for row in rows] == ["member", "warm", "line", "gold", "longer"]
+    assert rows[0]["address"] == "RewardMember-1" and rows[0]["dropout"] == 0.1
+    assert rows[0]["accuracy"]["heldout"] == 0.7
+    assert judge_rows([], {}) == []
+
+
+def test_the_summary_has_each_judge_by_name_and_not_the_line(paths, member):
+    assert judge_metrics(judge_rows([member], paths)) == {
+        "pairs/heldout_accuracy_member_3": 0.7, "pairs/flipped_given_back_member_3": 0.25,
+        "pairs/heldout_accuracy_warm": 0.72, "pairs/flipped_given_back_warm": 0.25,
+        "pairs/heldout_accuracy_gold": 0.8,
+        "pairs/heldout_accuracy_longer": 0.55, "pairs/flipped_given_back_longer": 0.25,
+    }  # fmt: skip
+
+
+def test_models_made_of_fewer_pairs_than_are_asked_for_now_are_refused(tmp_path):
+    class Demanding:
+        def to_train_on(self, whose, fitting):
+            if len(fitting) < 10:
+                raise UserError(f"{whose}: {len(fitting)}")
+
+    pairs = written(tmp_path / "pairs", "pairs.json", {"pairs": 10})
+    gold = written(tmp_path / "gold", "member.json", {"pairs": 9})
+    check_pairs(Demanding(), {"preference pairs": pairs})  # pyright: ignore
+    with pytest.raises(UserError, match="gold: 9"):
+        check_pairs(Demanding(), {"preference pairs": pairs, "gold reward model": gold})  # pyright: ignore
