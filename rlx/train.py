@@ -3,7 +3,6 @@
 Reads like the algorithm box of a paper; everything that it names is a choice of a group or a part of the engine.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path

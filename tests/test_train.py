@@ -78,7 +78,8 @@ def test_the_main_job_leaves_a_run_that_can_be_shown(whole):
         assert summary[f"{name}_low"] < summary[name] < summary[f"{name}_high"]
     provenance = json.loads((whole / "provenance.json").read_text())
     assert {"SFT policy 0", "SFT policy 1", "reward model 0", "reward model 1"} <= provenance["artefacts"].keys()
-    assert len(json.loads((whole / "members.json").read_text())) == 2
+    kinds = [row["kind"] for row in json.loads((whole / "members.json").read_text())]
+    assert kinds == ["member"] * 2 + ["mean", "warm"] + ["line"] * 5 + ["longer", "bag_of_words"]
     page = (whole / "report.html").read_text()
     assert "With the difference in length taken out" in page
     assert "data:image/png;base64," in page and "http" not in page.split("<style")[0]

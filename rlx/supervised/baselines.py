@@ -59,7 +59,7 @@ class BagOfWords:
         chosen_BW, rejected_BW = self._features(pairs)
         return chosen_BW @ self.weight_W, rejected_BW @ self.weight_W
 
-    def _features(self, pairs: Sequence[Preference]) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    def _features(self, pairs: Sequence[Preference]) -> tuple[sparse.csr_array, sparse.csr_array]:
         chosen, rejected = [p.chosen.text for p in pairs], [p.rejected.text for p in pairs]
         found_BW = [self.counts.transform(texts).tocsr() for texts in (chosen, rejected)]
         for counts_BW in found_BW:
