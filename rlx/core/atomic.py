@@ -50,5 +50,12 @@ def folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def clear(path: Path) -> None:
+    """Remove the parts of `path` that killed writers left, of whatever process. Call it where nobody writes `path`."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        part.unlink(missing_ok=True)
+    shutil.rmtree(_beside(path, ".part"), ignore_errors=True)
+
+
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}{ending}")

@@ -1,7 +1,6 @@
 """A run's folder: its state, its rows of numbers and samples, all readable while it runs and whole after a kill."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,10 +52,8 @@ class RunDirectory:
 
     def _clear_parts(self) -> None:
         """Remove the files that a killed writer of this run left half written. Call it under the run's lock."""
-        for name in WHOLE:
-            for part in self.path.glob(f".{name}.*.part"):
-                part.unlink(missing_ok=True)
-        shutil.rmtree(self.path / ".model.part", ignore_errors=True)
+        for name in (*WHOLE, "model"):
+            atomic.clear(self.path / name)
 
     def check_free(self) -> None:
         """Raises UserError if another process holds the run."""

@@ -77,8 +77,9 @@ class BestPolicy:
         known: dict[str, float] = {}
         if processes.first():
             later = [self._file(number) for number in self._steps() if number > step]
-            for path in [*later, *self.folder.glob(".*.part")]:  # a kill leaves what it was writing
+            for path in later:
                 path.unlink()
+            atomic.clear(self.folder / "*")  # a kill leaves what it was writing
             if steps := self._steps():
                 with safe_open(self._file(steps[-1]), "pt") as file:
                     known = json.loads(file.metadata()["row"])

@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
+from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward._ensemble import load_member
-from rlx.reward.warm import WARM
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.member import pair_accuracy
 from rlx.supervised.pairs import read
@@ -42,7 +42,8 @@ def test_the_mean_ensemble_and_warms_average_are_measured_as_the_proxies_that_th
         for side in (chosen, rejected)
     ]
     assert of_kind(rows, "mean")[0]["accuracy"]["heldout"] == pair_accuracy(*means)
-    averaged = WARM(3).combine(paths).members[0].model  # pyright: ignore
+    with averaged_directory(paths, [1 / 3] * 3) as directory:
+        averaged = load_reward_model(directory)
     want = pair_accuracy(score_rows(averaged, chosen), score_rows(averaged, rejected))
     assert of_kind(rows, "warm")[0]["accuracy"]["heldout"] == want
 
