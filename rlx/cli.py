@@ -18,6 +18,7 @@ COMPOSED = {
 }
 PLAIN = {
     "evaluate": "measure a finished run again on held-out prompts",
+    "compare": "one run against another on the same held-out prompts, from the samples that both have kept",
     "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready? what is missing, and what to do about it",
@@ -147,6 +148,11 @@ def _plain(verb: str, arguments: list[str]) -> int:
     if verb == "status":
         parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{ANY}{NAMED}; default: all there are")
         return _run_of("status")([_existing_run(word, sweeps=True) for word in parser.parse_args(arguments).runs])
+    if verb == "compare":
+        parser.add_argument("first", metavar="RUN_A", help=f"a run directory{NAMED}")
+        parser.add_argument("second", metavar="RUN_B", help="another, of the same world, data seed and gold judge")
+        asked = parser.parse_args(arguments)
+        return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (asked.first, asked.second)))
     what = ANY if verb == "report" else "a run directory"
     parser.add_argument("run", metavar="RUN", help=f"{what}{NAMED}")
     if verb == "evaluate":

@@ -21,10 +21,10 @@ from rlx.core.build import build
 from rlx.core.error import UserError, WorkerError
 from rlx.core.logs import Warnings, speak
 from rlx.core.progress import stage
-from rlx.core.record import load_record
+from rlx.core.record import FINAL_SAMPLES, load_record
 from rlx.core.seed import seed_of
 from rlx.engine.export import export_policy
-from rlx.engine.held_out import sample_rows
+from rlx.engine.held_out import final_rows, sample_rows
 from rlx.engine.provenance import Provenance
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.engine.trainer import OnPolicyTrainer, Plan
@@ -132,9 +132,11 @@ class Training:
             num = self.settings.evaluation.final_num_prompts
             held_out = self.assembly.held_out
             aside = left_aside(self.settings, held_out.prompts.prompts)
-            summary = measure_all(held_out.evaluate(learnt, num, without=aside))
+            evaluation = held_out.evaluate(learnt, num, without=aside)
+            summary = measure_all(evaluation)
         if self.best:
             summary |= self.best.row
+        self.directory.write_rows(FINAL_SAMPLES, final_rows(self.settings.num_steps, evaluation))
         return self.conclude(self.trainer.plain_policy(), summary)
 
     def make_policy(self, start: Path) -> PreTrainedModel:

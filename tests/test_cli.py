@@ -90,6 +90,8 @@ MISTAKES = [
     ("prepare world.label_noise=2", "world.label_noise=2: must be"),
     ("report no/such/run", "no run directory 'no/such/run'"),
     ("report", "the following arguments are required: RUN"),
+    ("compare", "the following arguments are required: RUN_A, RUN_B"),
+    ("compare one two", "no run directory 'one'"),
     ("evaluate . ", "not a run directory: it has no config.yaml"),
     ("evaluate x --num-promts 3", "unrecognized arguments"),
     ("doctor now", "unrecognized arguments: now"),
@@ -119,7 +121,7 @@ def test_help_and_config_errors_do_not_import_torch(line, empty):
 def test_help_names_every_verb_and_every_group_its_choices(empty, capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"  {verb} " in text for verb in ("train", "prepare", "evaluate", "report", "plan", "doctor"))
+    assert all(f"  {verb} " in text for verb in ("train", "prepare", "evaluate", "compare", "report", "plan", "doctor"))
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"reward= .*\[single\].*warm", text) and "--config-dir" in text and "num_steps:" in text

@@ -85,6 +85,21 @@ def test_the_main_job_leaves_a_run_that_can_be_shown(whole):
     assert "data:image/png;base64," in page and "http" not in page.split("<style")[0]
 
 
+def test_every_prompt_of_the_final_measurement_keeps_what_the_summary_is_the_mean_of(whole):
+    rows = [json.loads(line) for line in (whole / "final_samples.jsonl").read_text().splitlines()]
+    summary = json.loads((whole / "summary.json").read_text())
+    assert len({row["prompt_id"] for row in rows}) == len(rows) == summary["evaluation/num_prompts"] == 16
+    for column, name in (
+        ("gold", "gold/score"),
+        ("start_gold", "gold/start_score"),
+        ("length", "completions/mean_length"),
+    ):
+        assert sum(row[column] for row in rows) / 16 == pytest.approx(summary[name])
+    last = {row["prompt_id"]: row for row in map(json.loads, (whole / "samples.jsonl").open()) if row["step"] == 4}
+    final = {row["prompt_id"]: row["completion"] for row in rows}
+    assert all(final[pid] == row["completion"] for pid, row in last.items())  # the same policy, with the same seeds
+
+
 def test_its_model_loads_as_any_other_with_tokenizer_and_card(whole):
     model, info = AutoModelForCausalLM.from_pretrained(whole / "model", output_loading_info=True)
     tokenizer = AutoTokenizer.from_pretrained(whole / "model")
@@ -127,6 +142,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(wh
     assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
     assert numbers(run) == numbers(whole)
     assert json.loads((run / "summary.json").read_text()) == json.loads((whole / "summary.json").read_text())
+    assert (run / "final_samples.jsonl").read_bytes() == (whole / "final_samples.jsonl").read_bytes()
 
 
 TOLD = """

@@ -19,7 +19,7 @@ def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[
             return 0
         if words[1] not in composed:
             if words[1] in plain:
-                print(" ".join(_run_dirs(words[2] if len(words) > 2 and not line.endswith(" ") else "")))
+                print(" ".join(_run_dirs(words[-1] if len(words) > 2 and not line.endswith(" ") else "")))
             return 0
         os.environ["COMP_LINE"] = line.replace(f"{words[1]} ", "", 1)
     import hydra

@@ -18,6 +18,7 @@ GOLD_METRICS = frozenset(
 )
 
 
+FINAL_SAMPLES = "final_samples.jsonl"  # of the final measurement, a row per prompt
 _SPREAD = {"gold": "gold/std", "proxy": "proxy/score_std"}
 
 
@@ -131,6 +132,10 @@ class RunRecord:
     def samples_at(self, step: int) -> dict[str, dict[str, Any]]:
         """Prompt id -> its sample at `step`."""
         return {row["prompt_id"]: row for row in self.samples if row["step"] == step}
+
+    def final_samples(self) -> dict[str, dict[str, Any]]:
+        """Prompt id -> its sample of the final measurement; empty where the run kept none."""
+        return {row["prompt_id"]: row for row in _json_lines(self.path / FINAL_SAMPLES, {})}
 
     @property
     def sampled_steps(self) -> list[int]:

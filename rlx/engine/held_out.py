@@ -130,3 +130,21 @@ def sample_rows(step: int, evaluation: Evaluation, num: int) -> list[dict]:
         }
         for i, prompt in enumerate(evaluation.prompts[:num])
     ]
+
+
+def final_rows(step: int, evaluation: Evaluation) -> list[dict]:
+    """All prompts of the final measurement: as `sample_rows`, with tokens and with the start's completion beside it, so that
+    two runs can be compared, or another judge asked, without drawing again."""
+    rows = sample_rows(step, evaluation, len(evaluation.prompts))
+    lengths_B = evaluation.mask_BT.sum(-1).tolist()
+    return [
+        row
+        | {
+            "length": int(lengths_B[i]),
+            "start_completion": evaluation.start_completions[i].text,
+            "start_ended": evaluation.start_completions[i].ended,
+            "start_gold": float(evaluation.start_gold_B[i]),
+            "start_length": int(evaluation.start_lengths_B[i]),
+        }
+        for i, row in enumerate(rows)
+    ]

@@ -108,6 +108,11 @@ class RunDirectory:
         with (self.path / name).open("a") as file:
             file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
 
+    def write_rows(self, name: str, rows: Iterable[dict]) -> None:
+        """Replace a JSONL file."""
+        if self.writes:
+            atomic.write(self.path / name, "".join(json.dumps(_finite(row)) + "\n" for row in rows))
+
     def rows(self, name: str) -> list[dict]:
         """The rows of a JSONL file; a last line that a kill cut short is passed over, to be written again on resuming."""
         path = self.path / name

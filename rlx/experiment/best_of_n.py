@@ -14,10 +14,11 @@ from transformers import PreTrainedModel
 
 from rlx.core import processes
 from rlx.core.device import on_device
+from rlx.core.record import FINAL_SAMPLES
 from rlx.core.sampler import Drawn
 from rlx.core.seed import seed_of
 from rlx.core.tracker import Tracker
-from rlx.engine.held_out import sample_rows
+from rlx.engine.held_out import final_rows, sample_rows
 from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.experiment.assembly import Assembly
 from rlx.experiment.cell import Cell
@@ -163,10 +164,13 @@ class BestOfN:
         if "train" in recipes:
             policy = on_device(with_critic(self.distilled(recipes["train"]), "none"))
             self._measured(num_samples, held_out.evaluate(policy, num_prompts))
-            return policy, measure_all(held_out.evaluate(policy, settings.final_num_prompts))
+            final = held_out.evaluate(policy, settings.final_num_prompts)
+            self.directory.write_rows(FINAL_SAMPLES, final_rows(num_samples, final))
+            return policy, measure_all(final)
         chosen = held_out.evaluate(held_out.start, num_prompts, self._winners(pool))
         known = {name: value for name, value in rows[-1].items() if name.startswith(("objective/kl", "objective/sqrt"))}
         known |= {name: value for name, value in rows[-1].items() if name.startswith("gold/score_sd_units")}
+        self.directory.write_rows(FINAL_SAMPLES, final_rows(num_samples, chosen))
         return held_out.start, self._measured(num_samples, chosen, known, NOT_KNOWN)
 
     def _measured(
