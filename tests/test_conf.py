@@ -12,7 +12,8 @@ from rlx.command.usage import default_choices, description
 from rlx.core.signature import Source, signature
 
 ROOT = Path(__file__).parents[1]
-YAMLS = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())
+SCALES = sorted((conf_dir() / "scale").glob("*.yaml"))
+YAMLS = sorted({path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()} - set(SCALES))
 FOLDERS = sorted({path.relative_to(conf_dir()).parts[0] for path in YAMLS})
 
 
@@ -31,7 +32,7 @@ PRESETS = [path for path in YAMLS if "_target_" not in content(path) and "defaul
 def test_every_group_of_the_config_is_a_folder_and_no_folder_is_idle():
     slots = {"sft": "supervised", "reward_model": "supervised"}
     assert {slots.get(group, group) for group in GROUPS} == set(FOLDERS)
-    assert {key.rpartition("@")[2] for key in default_choices()} == set(GROUPS)
+    assert {key.rpartition("@")[2] for key in default_choices()} == {*GROUPS, "scale"}
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=name)
@@ -71,7 +72,8 @@ def test_every_keyword_has_a_type_that_the_check_understands(path):
 @pytest.mark.parametrize("path", PRESETS, ids=name)
 def test_a_preset_extends_one_choice_of_its_group_and_only_sets_what_that_has(path):
     keys = content(path)
-    (base,) = keys.pop("defaults")
+    base, *overrides = keys.pop("defaults")
+    assert all(key.startswith("override /") for override in overrides for key in override)
     assert (path.parent / f"{base}.yaml") in YAMLS
     assert set(keys) <= set(content(path.parent / f"{base}.yaml"))
 
@@ -112,7 +114,7 @@ def needed(path: Path) -> list[str]:
     """What a choice cannot be composed without: its mandatory values, and a model that reads real text."""
     group = path.relative_to(conf_dir()).parts[0]
     base = content(path)
-    for parent in base.get("defaults", []):
+    for parent in base.get("defaults", [])[:1]:
         base = content(path.parent / f"{parent}.yaml") | base
     overrides = [f"{group}.{key}=somewhere" for key, value in base.items() if value == "???"]
     if name(path) == "world/preferences" or (group == "world" and base.get("_target_", "").endswith("Preferences")):
@@ -135,3 +137,21 @@ def test_the_wheel_carries_the_configs():
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert build["wheel"]["force-include"] == {"conf": "rlx/conf"}
     assert Source.of("rlx.cli").module == "rlx.cli"
+
+
+def test_every_scale_sets_the_same_numbers_and_every_number_is_used():
+    (keys,) = {frozenset(content(path)) for path in SCALES}
+    text = "".join(path.read_text() for path in [*YAMLS, conf_dir() / "train.yaml"])
+    assert {key for key in keys if f"${{scale.{key}}}" not in text} == set()
+
+
+def test_a_models_preset_brings_the_scale_of_publications_and_the_command_line_has_the_last_word():
+    (lab,) = compose([])
+    (preset,) = compose(["model=pythia_1.4b", "num_prompts=256"])
+    (small,) = compose(["model=pythia_1.4b", "scale=lab"])
+    sizes = [(cell.config["num_steps"], cell.config["num_prompts"]) for cell in (lab, preset, small)]
+    assert sizes == [(100, 64), (200, 256), (100, 64)]
+    assert preset.config["compute"]["micro_batch_size"] == 8
+    assert preset.config["torch_optimizer"]["schedule"] == "cosine"
+    assert preset.config["reward_model"]["learning_rate_factors"] == [1.0, 0.3, 3.0]
+    assert "scale" not in preset.config and preset.config["choices"]["scale"] == "research"

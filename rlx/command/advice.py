@@ -38,4 +38,14 @@ def chi2_is_no_target(config: Config) -> str | None:
     )
 
 
-ADVICE = (beta_can_reach_the_target, chi2_is_no_target)
+def pretrained_models_take_more_than_a_lab_run(config: Config) -> str | None:
+    completions = config["num_steps"] * config["num_prompts"] * config["optimizer"].get("num_samples", 1)
+    if kind(config, "model") == "lab" or kind(config, "optimizer") == "bon" or completions >= 20_000:
+        return None
+    return (
+        f"num_steps={config['num_steps']} and num_prompts={config['num_prompts']} are {completions:,} completions, the size of "
+        "a run in the lab; publications take 100,000 and more for a pretrained model: scale=research"
+    )
+
+
+ADVICE = (beta_can_reach_the_target, chi2_is_no_target, pretrained_models_take_more_than_a_lab_run)

@@ -104,6 +104,7 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
     sweep, slurm = config.pop("sweep", None), config.pop("slurm", None)
+    config.pop("scale", None)  # its numbers are where the settings refer to them
     resolved = {str(key): value for key, value in config.items()} | {"choices": own}
     return Cell(resolved, tuple(hydra_config.overrides.task), sweep, slurm)
 

@@ -3,8 +3,9 @@ import pytest
 from rlx.command.advice import advice
 
 
-def config(kind="kl", steps=100, **regularizer):
+def config(kind="kl", steps=100, model="lab", **regularizer):
     return {
+        "model": {"_target_": f"rlx.model.{model}.X"},
         "num_steps": steps,
         "num_prompts": 64,
         "optimizer": {"_target_": "rlx.optimizer.ppo.PPO", "num_samples": 1},
@@ -31,3 +32,9 @@ def test_a_horizon_that_pins_beta_is_named_with_one_that_does_not():
 def test_a_target_in_chi2_is_advised_against():
     (line,) = advice(config("chi2", target=6.0))
     assert "one completion can decide" in line
+
+
+def test_a_pretrained_model_with_the_run_of_the_lab_is_told_the_size_of_publications():
+    (line,) = advice(config(model="pretrained"))
+    assert "6,400 completions" in line and "scale=research" in line
+    assert advice(config(model="pretrained", steps=400)) == []
