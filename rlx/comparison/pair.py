@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from rlx.comparison.paired import t_interval
 from rlx.core.error import UserError
 from rlx.core.record import RunRecord
+from rlx.metric.interval import mean_interval
 from rlx.metric.length_control import MIN_PROMPTS, controlled_win_rate
 from rlx.metric.score import gain
 from rlx.metric.win_rate import interval, outcomes
@@ -127,7 +127,7 @@ def _difference(first_N: np.ndarray, second_N: np.ndarray) -> Estimate:
     gain_N = gain(first_N, second_N)
     if np.ptp(gain_N) == 0:
         return float(gain_N[0]), float(gain_N[0]), float(gain_N[0])
-    return (float(gain_N.mean()), *t_interval(gain_N))
+    return (float(gain_N.mean()), *mean_interval(gain_N))
 
 
 def _column(pairs: Sequence[tuple[Row, Row]], name: str) -> tuple[np.ndarray, np.ndarray] | None:

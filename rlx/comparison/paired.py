@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from rlx.comparison.unit import Run, Units, by_run, units_of
+from rlx.metric.interval import mean_interval
 
 RESAMPLES_SEED = 20260101  # the resampling's own; an interval must not depend on a run's seed
 NUM_RESAMPLES = 9999
@@ -65,14 +66,8 @@ def difference_of(units: Units) -> Difference:
     """What `units` of paired differences say."""
     if units.alike:
         return Difference(None, None, None, None, units)
-    low, high = t_interval(units.values_U)
+    low, high = mean_interval(units.values_U)
     return Difference(low, high, sign_flip_p(units.values_U), seeds_needed(units.value, units.sd), units)
-
-
-def t_interval(values_N: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """mean -+ t_{N-1} sd / sqrt(N), for N of at least 2."""
-    half = stats.t.ppf(0.5 + confidence / 2, len(values_N) - 1) * values_N.std(ddof=1) / math.sqrt(len(values_N))
-    return float(values_N.mean() - half), float(values_N.mean() + half)
 
 
 def sign_flip_p(difference_N: np.ndarray) -> float:

@@ -9,9 +9,10 @@ import numpy as np
 
 from rlx.comparison.curve import Curve, curve_of, mean_curve
 from rlx.comparison.goodhart import Fit, fit
-from rlx.comparison.paired import Difference, paired_difference, t_interval
+from rlx.comparison.paired import Difference, paired_difference
 from rlx.comparison.unit import Kind, Run, Units, units_of
 from rlx.core.sweep_record import CellRecord, SweepRecord
+from rlx.metric.interval import mean_interval
 
 # Name in the index or of the curve's end, what it is called, whether more is better (None: neither).
 GOLD = "gold/score_sd_units"
@@ -149,7 +150,7 @@ class Comparison:
             }
             if values:
                 units = units_of(values)
-                bounds = (None, None) if units.alike else t_interval(units.values_U)
+                bounds = (None, None) if units.alike else mean_interval(units.values_U)
                 if measure == "gold/win_rate" and bounds[0] is not None:  # t does not know that a share ends at 0 and 1
                     bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
                 found[measure] = Mean(*bounds, units)

@@ -43,7 +43,7 @@ NOT_KNOWN = (
 
 
 def curve(pool: ScoredPool) -> list[dict[str, float]]:
-    """One row for each n: expected proxy and gold of the best of n over prompts, with 95 % bootstrap intervals over them.
+    """One row for each n: expected proxy and gold of the best of n over prompts, with 95 % intervals over them.
 
     Gains are over the mean of all N completions of a prompt (n = 1), in standard deviations over the prompts' first
     completions, which are what every run of this data calls the start. The proxy is as measured; completions are chosen

@@ -10,7 +10,7 @@ TITLE = "Against the start policy, prompt by prompt"
 ABSENT = "it takes two held-out evaluations."
 CAPTION = (
     "Share of held-out prompts on which the completion has more gold than the start policy's (ties count half). The "
-    "band is a 95 % bootstrap interval over prompts; where it holds the line at 50 %, better and worse cannot be told "
+    "band is a 95 % interval over prompts (Wilson); where it holds the line at 50 %, better and worse cannot be told "
     "apart."
 )
 

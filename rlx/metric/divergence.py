@@ -2,7 +2,7 @@
 
 KL: the k1 estimate, sum over tokens of log pi/pi_ref, averaged over completions drawn from pi. Unbiased, and therefore
 negative now and then for a small KL. chi2: Laidlaw et al. 2024 (arXiv 2403.03185) at the level of whole completions, with
-a bootstrap interval over prompts. Its ratios are heavy-tailed: where objective/chi2_tail is above 0.7, neither estimate
+an interval over prompts. Its ratios are heavy-tailed: where objective/chi2_tail is above 0.7, neither estimate
 nor interval can be trusted. Both hold for completions drawn at temperature 1 from the whole vocabulary.
 """
 

@@ -1,5 +1,6 @@
 """The numbers that a verdict may rest on, each with its 95 % interval, read from a run's record."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,16 @@ class Evidence:
     since_peak_proxy: Estimate | None  # end minus the proxy at gold's peak
     kept: Kept | None = None
     length: LengthControlled | None = None  # runs measured before there was one have none
+    kl: float | None = None  # to the start, nats per completion, of the same completions
+
+    @property
+    def highest_kl(self) -> float | None:
+        """The largest KL K that could have come out as `kl` with probability .025 over this many prompts. Log-ratios of a small
+        KL are nearly normal with a variance of 2 K, so that kl = K - 1.96 sqrt(2 K / num_prompts), solved for sqrt(K)."""
+        if self.kl is None or not self.num_prompts:
+            return None
+        c = 1.96 * math.sqrt(2 / self.num_prompts)
+        return ((c + math.sqrt(max(c**2 + 4 * self.kl, 0.0))) / 2) ** 2
 
 
 def gather(record: RunRecord) -> Evidence | None:
@@ -96,6 +107,7 @@ def gather(record: RunRecord) -> Evidence | None:
         since_peak_proxy=proxy_change,
         kept=_kept(record),
         length=_length(final),
+        kl=None if record.bon else final.get("objective/kl_start"),
     )
 
 

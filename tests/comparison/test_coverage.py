@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlx.comparison.paired import t_interval
 from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
 from rlx.comparison.unit import units_of
 from rlx.core.sweep_record import CellRecord, SweepRecord
+from rlx.metric.interval import mean_interval
 
 CROSSED = [(seed, data) for data in range(3) for seed in range(3)]
 FAILED = [(0, 0), (1, 0), (2, 0), (0, 1), (2, 1), (1, 2)]
@@ -32,7 +32,7 @@ def test_t_over_units_covers_the_truth_in_95_percent(design):
         data = data_sd * rng.normal(size=6)
         noise = run_sd * rng.normal(size=len(runs))
         units = units_of({run: data[run[1]] + x for run, x in zip(runs, noise, strict=True)})
-        low, high = t_interval(units.values_U)
+        low, high = mean_interval(units.values_U)
         held += low <= (data[0] if design.startswith("1 data") else 0.0) <= high
     assert 0.94 <= held / 6000 <= 0.96
 

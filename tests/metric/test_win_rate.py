@@ -35,3 +35,21 @@ def test_the_start_against_itself_is_even_and_not_certain():
 
 def test_a_single_prompt_says_next_to_nothing():
     assert interval(np.ones(1)) == (pytest.approx(0.025), 1.0)
+
+
+@pytest.mark.parametrize("num", [8, 16, 32, 128])
+@pytest.mark.parametrize("p, ties", [(0.5, 0.0), (0.7, 0.0), (0.5, 0.6), (0.8, 0.2)])
+def test_the_interval_holds_the_true_win_rate_in_95_of_100(num, p, ties):
+    rng = np.random.default_rng(3)
+    u, won = rng.random((2000, num)), rng.random((2000, num)) < p
+    rows = np.where(u < ties, 0.5, won.astype(float))
+    bounds = np.array([interval(row) for row in rows])
+    truth = ties / 2 + (1 - ties) * p
+    missed = np.mean((bounds[:, 0] > truth + 1e-12) | (bounds[:, 1] < truth - 1e-12))
+    assert missed < 0.075  # outcomes are discrete: at 8 prompts no interval misses exactly 5
+
+
+def test_the_bounds_stay_within_zero_and_one():
+    for row in ([1.0] * 199 + [0.0], [0.0] * 7 + [0.5], [0.5] * 30 + [1.0]):
+        low, high = interval(np.array(row))
+        assert 0 <= low < np.mean(row) < high <= 1

@@ -1,5 +1,7 @@
 import dataclasses
+import math
 
+import numpy as np
 import pytest
 
 from rlx.page.evidence import Estimate, Evidence, LengthControlled
@@ -136,3 +138,33 @@ def test_a_loss_may_be_length_too_and_an_equal_length_nobody_wrote_is_an_extrapo
     assert "Is the loss length? Answers are 12.00 tokens shorter" in result.sentences[2]
     assert "length may be the whole loss. Nearly every answer is shorter" in result.sentences[2]
     assert "%" not in result.sentences[2]
+
+
+@pytest.mark.parametrize("finished, setting", [(True, "final_num_prompts"), (False, "num_prompts")])
+def test_fewer_than_32_prompts_allow_no_verdict_and_the_headline_names_the_setting(finished, setting):
+    result = judged(num_prompts=16, finished=finished)
+    assert (
+        "oo few prompts for a verdict: 16 of at least 32" in result.headline
+        and f"evaluation.{setting})" in result.headline
+    )
+    assert result.tone == "unclear"
+    assert "Too few" not in judged(num_prompts=32).headline
+
+
+def test_a_policy_that_hardly_moved_is_said_to_have_and_gold_beyond_its_kl_is_chance():
+    # c = 1.96 sqrt(2 / 256) = .1732; sqrt(K) = (.1732 + sqrt(.03 + .056)) / 2 = .2333: K = .0544, sqrt(2 K) = .33
+    result = judged(kl=0.014)
+    assert result.headline == "Better than the start by more than so small a KL allows: measure on more prompts"
+    assert "0.014 nats, 0.054 at most" in result.sentences[1] and "about 0.33 SD; what gold" in result.sentences[1]
+    small = judged(kl=0.014, gold=Estimate(0.22, 0.02, 0.42))
+    assert small.headline == "Better than the start" and small.sentences[1].endswith("about 0.33 SD.")
+    assert judged(kl=4.0).headline == "Better than the start" and "hardly moved" not in " ".join(
+        judged(kl=4.0).sentences
+    )
+
+
+def test_the_highest_kl_holds_the_true_one():
+    rng, K, B = np.random.default_rng(0), 0.05, 64
+    found = rng.normal(K, math.sqrt(2 * K), size=(4000, B)).mean(1)
+    held = np.mean([dataclasses.replace(FINE, kl=float(kl), num_prompts=B).highest_kl > K for kl in found])
+    assert 0.965 < held < 0.985
