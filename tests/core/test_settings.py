@@ -2,6 +2,7 @@ from pathlib import Path
 
 import yaml
 
+from rlx.command.compose import compose
 from rlx.core.settings import Settings, SlurmSettings, SweepSettings, settings_of
 
 TRAIN = yaml.safe_load((Path(__file__).parents[2] / "conf" / "train.yaml").read_text())
@@ -16,7 +17,8 @@ def test_the_settings_are_exactly_the_top_level_numbers_of_train_yaml():
 
 
 def test_settings_are_read_from_a_resolved_config_with_its_groups_left_aside():
-    torch_optimizer = TRAIN["torch_optimizer"] | {"learning_rate": 1e-4}
-    settings = settings_of(TRAIN | {"torch_optimizer": torch_optimizer, "world": {"_target_": "x"}})
+    (cell,) = compose(["torch_optimizer.learning_rate=1e-4"])
+    settings = settings_of(cell.config)
     assert settings.torch_optimizer.learning_rate == 1e-4
+    assert settings.num_steps == cell.config["num_steps"]
     assert settings.evaluation.interval == TRAIN["evaluation"]["interval"]
