@@ -135,7 +135,7 @@ def _resolved(arguments: list[str]) -> Path | None:
 
 def _sweep_dir(arguments: list[str]) -> Path | None:
     """The directory that `rlx prepare SWEEP` (what a sweep starts before its cells) or `rlx submit SWEEP` names, or None."""
-    from rlx.core.sweep_record import is_sweep
+    from rlx.run.sweep_record import is_sweep
 
     return Path(arguments[0]).absolute() if len(arguments) == 1 and is_sweep(Path(arguments[0])) else None
 
@@ -168,7 +168,7 @@ def _plain(verb: str, arguments: list[str]) -> int:
 
 def _existing_run(word: str, sweeps: bool) -> Path:
     from rlx.core.error import nearest
-    from rlx.core.sweep_record import is_sweep
+    from rlx.run.sweep_record import is_sweep
 
     runs = Path(os.environ.get("RLX_RUNS", "runs"))
     for path in (Path(word), runs / word):

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rlx.comparison.pair import Samples, incomparable, joined, same_proxy, samples_of, versus
-from rlx.core import atomic
 from rlx.core.error import UserError
-from rlx.core.logs import speak
-from rlx.core.record import RunRecord, load_record
-from rlx.page.pair import render_pair, sentences, verdict
+from rlx.process import atomic
+from rlx.process.logs import speak
+from rlx.reporting.pair import render_pair, sentences, verdict
+from rlx.run.record import RunRecord, load_record
 
 log = logging.getLogger(__name__)
 

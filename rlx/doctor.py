@@ -175,7 +175,7 @@ def places() -> Iterator[Finding]:
 def store() -> Iterator[Finding]:
     from filelock import FileLock, Timeout
 
-    from rlx.core.store import MANIFEST, damaged
+    from rlx.artefact.store import MANIFEST, damaged
 
     root = cache_dir()
     if not root.is_dir():

@@ -6,16 +6,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rlx.command.runs import load_config
-from rlx.core.device import on_device
 from rlx.core.error import UserError
-from rlx.core.logs import speak
-from rlx.engine.run_directory import RunDirectory
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import cell_of
 from rlx.experiment.keep_best import left_aside
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
+from rlx.process.device import on_device
+from rlx.process.logs import speak
+from rlx.run.directory import RunDirectory
+from rlx.run.state import load_config
 
 log = logging.getLogger(__name__)
 

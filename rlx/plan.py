@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rlx.artefact.store import Recipe, Store
 from rlx.command.advice import advice
-from rlx.command.runs import run_dir_of, shown
-from rlx.command.sweep_index import Row, SweepDirectory
-from rlx.core.run_status import state_of
-from rlx.core.store import Recipe, Store
 from rlx.estimate import duration
 from rlx.estimate.memory import disk_bytes, gpu_with_vllm, held, most, sharing_of
 from rlx.estimate.size import ModelSize, known_size
 from rlx.estimate.sweep import SweepPlan, whole_sweep
+from rlx.run.state import run_dir_of, short_path
+from rlx.run.status import state_of
+from rlx.run.sweep_index import CellRow, SweepDirectory
 
 
 def run(config: dict[str, Any]) -> int:
@@ -28,7 +28,8 @@ def run(config: dict[str, Any]) -> int:
     state = state_of(run_dir)
     says = {"new": "would be made", "done": "is done already: nothing would run"}
     console.print(
-        f"\n{shown(run_dir)}\n  {says.get(state.state, f'{state.state}, would go on')}  {state.reason}\n", markup=False
+        f"\n{short_path(run_dir)}\n  {says.get(state.state, f'{state.state}, would go on')}  {state.reason}\n",
+        markup=False,
     )
     missing = _artefacts(console, config)
     size = known_size(config["model"])
@@ -40,13 +41,13 @@ def run(config: dict[str, Any]) -> int:
     return 0
 
 
-def run_all(rows: Sequence[Row], at_once: int) -> int:
+def run_all(rows: Sequence[CellRow], at_once: int) -> int:
     """Print the plan of a sweep's checked cells: what each is and lacks, what they share, and the sums."""
     console = _console()
     sweep = SweepDirectory(rows)
     done = sum(row.done for row in rows)
     console.print(
-        f"\n{shown(sweep.path)}\n  {len(rows)} cells, {done} of them done; {at_once} at a time (sweep.num_parallel)\n",
+        f"\n{short_path(sweep.path)}\n  {len(rows)} cells, {done} of them done; {at_once} at a time (sweep.num_parallel)\n",
         markup=False,
     )
     plan = whole_sweep([row.config for row in rows], [row.done for row in rows])
@@ -66,7 +67,7 @@ def run_all(rows: Sequence[Row], at_once: int) -> int:
     return 0
 
 
-def _sums(console: Console, rows: Sequence[Row], plan: SweepPlan, at_once: int) -> None:
+def _sums(console: Console, rows: Sequence[CellRow], plan: SweepPlan, at_once: int) -> None:
     todo = [row.config for row in rows if not row.done]
     table = _table(console, f"together ({plan.source or 'no such run was timed here'})", "what", "how much", "from")
     lacking = sum(not one.there for one in plan.artefacts)

@@ -10,16 +10,16 @@ from typing import Any
 
 import yaml
 
+from rlx.artefact.store import Store
 from rlx.command.check import checked
-from rlx.command.runs import load_config
 from rlx.compute.launcher import launch
-from rlx.core import atomic, interruption, processes
 from rlx.core.build import build
 from rlx.core.error import UserError
-from rlx.core.logs import speak
-from rlx.core.store import Store
-from rlx.core.sweep_record import PREPARED, SweepRecord, load_sweep
 from rlx.experiment.cell import cell_of
+from rlx.process import atomic, interruption, processes
+from rlx.process.logs import speak
+from rlx.run.state import load_config
+from rlx.run.sweep_record import PREPARED, SweepRecord, load_sweep
 
 log = logging.getLogger(__name__)
 

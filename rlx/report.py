@@ -5,20 +5,20 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from rlx.comparison.sweep import Comparison
-from rlx.core import atomic
+from rlx.comparison.sweep import SweepComparison
 from rlx.core.build import build
-from rlx.core.record import RunRecord, load_record
-from rlx.core.run_status import shown_in_full
-from rlx.core.sweep_record import is_sweep, load_sweep
 from rlx.core.tracker import Tracker
-from rlx.engine.run_directory import SAMPLES, RunDirectory, RunIsHeldError
-from rlx.figure.gallery import draw_all
-from rlx.figure.sweep.gallery import draw_sweep
-from rlx.page.card import model_card
-from rlx.page.rendering import render
-from rlx.page.sweep.rendering import render_sweep
-from rlx.page.sweep.tables import all_tables, as_csv, as_latex
+from rlx.process import atomic
+from rlx.reporting.card import model_card
+from rlx.reporting.figure.gallery import draw_all
+from rlx.reporting.figure.sweep.gallery import draw_sweep
+from rlx.reporting.rendering import render
+from rlx.reporting.sweep.rendering import render_sweep
+from rlx.reporting.sweep.tables import all_tables, as_csv, as_latex
+from rlx.run.directory import SAMPLES, RunDirectory, RunIsHeldError
+from rlx.run.record import RunRecord, load_record
+from rlx.run.status import shown_in_full
+from rlx.run.sweep_record import is_sweep, load_sweep
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def conclude(directory: RunDirectory, tracker: Tracker, summary: Mapping[str, fl
 
 def run_sweep(sweep_dir: Path) -> int:
     """Write report.html and figures/*.{png,csv,tex} into `sweep_dir`, of a sweep that is finished or not."""
-    comparison = Comparison(load_sweep(sweep_dir))
+    comparison = SweepComparison(load_sweep(sweep_dir))
     figures = list(draw_sweep(comparison, sweep_dir / "figures"))
     tables = all_tables(comparison)
     for table in tables:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlx.command.runs import shown
 from rlx.command.sweep_table import COLOURS, duration
-from rlx.core.run_status import STATUS, state_of
-from rlx.core.sweep_record import PREPARED, is_sweep, load_sweep
+from rlx.run.state import short_path
+from rlx.run.status import STATUS, state_of
+from rlx.run.sweep_record import PREPARED, is_sweep, load_sweep
 from rlx.slurm.job import submitted, waiting_or_running
 from rlx.slurm.queue import Job, NoQueueError, queue
 from rlx.slurm.script import log_name
@@ -153,8 +153,8 @@ def _show(rows: Sequence[Standing]) -> None:
         colour = COLOURS.get(row.state, "white")
         age = "" if row.age is None else duration(row.age)
         state = f"[{colour}]{row.state}[/]"
-        table.add_row(shown(row.path), state, row.step, row.job, escape(row.queue), age, escape(row.reason))
+        table.add_row(short_path(row.path), state, row.step, row.job, escape(row.queue), age, escape(row.reason))
     console.width = max(console.width, 100)
     if not console.is_terminal:  # whoever reads this line by line
-        console.width = max(console.width, 120 + max(len(shown(row.path)) + len(row.reason) for row in rows))
+        console.width = max(console.width, 120 + max(len(short_path(row.path)) + len(row.reason) for row in rows))
     console.print(table)

@@ -12,17 +12,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rlx.command.check import checked, checked_slurm
-from rlx.command.compose import Cell
+from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
-from rlx.command.runs import at_work, check_run_dir, load_config, open_run_dir, shown
 from rlx.command.sweep import rows_of
-from rlx.command.sweep_index import SweepDirectory
 from rlx.command.training import say_done
-from rlx.core import atomic
 from rlx.core.error import UserError
-from rlx.core.run_status import State, state_of
 from rlx.core.settings import SlurmSettings
-from rlx.core.sweep_record import INDEX, SWEEP, load_sweep
+from rlx.process import atomic
+from rlx.run.state import at_work, check_run_dir, load_config, open_run_dir, short_path
+from rlx.run.status import RunState, state_of
+from rlx.run.sweep_index import SweepDirectory
+from rlx.run.sweep_record import INDEX, SWEEP, load_sweep
 from rlx.slurm import job as job_files
 from rlx.slurm import queue
 from rlx.slurm.script import job_script, log_name
@@ -30,7 +30,7 @@ from rlx.slurm.script import job_script, log_name
 WRITTEN = ("config.yaml", job_files.SCRIPT, job_files.RECORD, INDEX, "index.parquet", SWEEP, ".lock")
 
 
-def run(cells: Sequence[Cell]) -> int:
+def run(cells: Sequence[ComposedRun]) -> int:
     """Submit a cell, or a sweep's; say which jobs they are and where their logs will be."""
     settings = checked_slurm(cells[0].slurm)
     return _one(cells[0], settings) if len(cells) == 1 else _sweep(cells, settings)
@@ -72,12 +72,12 @@ def _demand_scripts(folders: Sequence[Path]) -> None:
     for folder in folders:
         if not (folder / job_files.SCRIPT).is_file():
             line = "say the whole line, rlx submit reward=..., as for rlx train"
-            raise UserError(f"{shown(folder)} was never submitted: {line}")
+            raise UserError(f"{short_path(folder)} was never submitted: {line}")
     for reason in at_work(folders).values():
         raise UserError(reason)
 
 
-def _one(cell: Cell, settings: SlurmSettings) -> int:
+def _one(cell: ComposedRun, settings: SlurmSettings) -> int:
     config = checked(cell.config)
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
@@ -90,7 +90,7 @@ def _one(cell: Cell, settings: SlurmSettings) -> int:
     return 0
 
 
-def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
+def _sweep(cells: Sequence[ComposedRun], settings: SlurmSettings) -> int:
     """One job that prepares, and one a cell that is not done, which wait for it. They wait for its end and not for its
     success: what it could not build fails only the cells that need it, and each of them says so itself."""
     directory = SweepDirectory(rows_of(cells))
@@ -113,7 +113,7 @@ def _sweep(cells: Sequence[Cell], settings: SlurmSettings) -> int:
             prepare = jobs[0] if jobs else None
             for row in todo:
                 jobs.append(_submit_run(row.config, row.run_dir, settings, after=prepare))
-                row.state = State("submitted", f"job {jobs[-1]}")
+                row.state = RunState("submitted", f"job {jobs[-1]}")
             directory.write()
             directory.note_command(0.0, len(todo))
     _say_sweep(directory.path, len(directory.rows), [row.run_dir for row in todo], jobs)
@@ -130,24 +130,26 @@ def _submit_run(config: Mapping[str, Any], run_dir: Path, settings: SlurmSetting
 
 def _say(job: str, run_dir: Path) -> None:
     print(
-        f"job {job}: {shown(run_dir)}\n"
-        f"its log: {shown(run_dir / log_name(job))}\n"
-        f"`rlx status {shown(run_dir)}` tells how it stands; `scancel {job}` lets it save and ends it."
+        f"job {job}: {short_path(run_dir)}\n"
+        f"its log: {short_path(run_dir / log_name(job))}\n"
+        f"`rlx status {short_path(run_dir)}` tells how it stands; `scancel {job}` lets it save and ends it."
     )
 
 
 def _say_sweep(sweep_dir: Path, num_cells: int, run_dirs: Sequence[Path], jobs: Sequence[str]) -> None:
     """`jobs`: those of `run_dirs`, after the one that prepares if there is one."""
-    print(f"{shown(sweep_dir)}: {len(run_dirs)} of {num_cells} cells submitted")
+    print(f"{short_path(sweep_dir)}: {len(run_dirs)} of {num_cells} cells submitted")
     if len(jobs) > len(run_dirs):
-        print(f"job {jobs[0]}: builds what they share; log: {shown(sweep_dir / log_name(jobs[0]))}")
+        print(f"job {jobs[0]}: builds what they share; log: {short_path(sweep_dir / log_name(jobs[0]))}")
     for run_dir, job in zip(run_dirs, jobs[-len(run_dirs) :], strict=True):
-        print(f"job {job}: {shown(run_dir)}; log: {log_name(job)} in it")
-    print(f"`rlx status {shown(sweep_dir)}` tells how they stand; `scancel {' '.join(jobs)}` ends them.")
+        print(f"job {job}: {short_path(run_dir)}; log: {log_name(job)} in it")
+    print(f"`rlx status {short_path(sweep_dir)}` tells how they stand; `scancel {' '.join(jobs)}` ends them.")
 
 
 def _say_all_done(sweep_dir: Path, num_cells: int) -> int:
-    print(f"{shown(sweep_dir)}: all {num_cells} cells are done; `rlx report {shown(sweep_dir)}` compares them")
+    print(
+        f"{short_path(sweep_dir)}: all {num_cells} cells are done; `rlx report {short_path(sweep_dir)}` compares them"
+    )
     return 0
 
 
@@ -157,7 +159,7 @@ def _held(sweep_dir: Path) -> Iterator[None]:
         with FileLock(sweep_dir / ".lock").acquire(timeout=0):
             yield
     except Timeout:
-        raise UserError(f"{shown(sweep_dir)}: another process is at work on this sweep; wait for it") from None
+        raise UserError(f"{short_path(sweep_dir)}: another process is at work on this sweep; wait for it") from None
 
 
 @contextlib.contextmanager

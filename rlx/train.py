@@ -13,21 +13,16 @@ from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from rlx import report
+from rlx.artefact import training_state
 from rlx.command.advice import advice
-from rlx.command.runs import load_config
 from rlx.compute.launcher import launch
-from rlx.core import checkpoints, interruption, processes
 from rlx.core.build import build
 from rlx.core.error import UserError, WorkerError
-from rlx.core.logs import Warnings, speak
-from rlx.core.progress import stage
-from rlx.core.record import FINAL_SAMPLES, load_record
 from rlx.core.seed import seed_of
 from rlx.engine.export import export_policy
 from rlx.engine.held_out import final_rows, sample_rows
 from rlx.engine.provenance import Provenance
-from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
-from rlx.engine.trainer import OnPolicyTrainer, Plan
+from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
 from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
@@ -36,7 +31,13 @@ from rlx.experiment.on_pairs import check_pairs, judge_metrics, judge_rows
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
-from rlx.page.card import model_card
+from rlx.process import interruption, processes
+from rlx.process.logs import Warnings, speak
+from rlx.process.progress import stage
+from rlx.reporting.card import model_card
+from rlx.run.directory import METRICS, SAMPLES, RunDirectory
+from rlx.run.record import FINAL_SAMPLES, load_record
+from rlx.run.state import load_config
 from rlx.tracker.jsonl import Jsonl
 
 log = logging.getLogger(__name__)
@@ -68,11 +69,11 @@ def work(config_path: Path) -> None:
     for line in advice(config):
         log.warning("%s", line)
     with directory.running():
-        Training(directory, cell, config, warnings).run()
+        Run(directory, cell, config, warnings).run()
     unset_hf_deepspeed_config()  # else the next run of this process would load its models in parts
 
 
-class Training:
+class Run:
     """One run, from its artefacts to its report."""
 
     def __init__(self, directory: RunDirectory, cell: Cell, config: Mapping[str, Any], warnings: Warnings) -> None:
@@ -153,7 +154,7 @@ class Training:
         """Set the policy beside its reference and its proxy reward."""
         cell, settings = self.cell, self.settings
         prompts = prompts_of(cell, "train", self.provenance.counts)
-        plan = Plan(
+        plan = TrainingPlan(
             num_steps=settings.num_steps,
             num_prompts=settings.num_prompts,
             num_micro=self.num_micro,
@@ -175,7 +176,7 @@ class Training:
 
     def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
-        if checkpoint := checkpoints.latest(self.directory.path / "checkpoints"):
+        if checkpoint := training_state.latest(self.directory.path / "checkpoints"):
             checkpoint.check(self.cell.compute.layout, "the policy")
         self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
         if self.best:
@@ -277,7 +278,7 @@ class _Start(TrainerCallback):
     """Measures the policy before it learns, but no sooner than a back end has it: DeepSpeed is what moves it to the GPU and
     to the precision that it will be measured in from then on."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: Run) -> None:
         self.training = training
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:

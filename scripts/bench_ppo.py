@@ -54,11 +54,11 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
 
     from rlx.core.settings import ProxySettings
     from rlx.core.world import Prompt
-    from rlx.engine.experience import Actors
+    from rlx.engine.experience import RolloutModels
     from rlx.engine.forward import inputs_of
     from rlx.engine.prompts import EncodedPrompts
     from rlx.engine.proxy import Proxy
-    from rlx.engine.trainer import OnPolicyTrainer, Plan
+    from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
     from rlx.model.actor_critic import with_critic
     from rlx.optimizer.ppo import PPO
     from rlx.regularizer.kl import KL
@@ -100,7 +100,7 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
         args,
         ppo,
         KL(beta=0.05, target=None, horizon=10000),
-        Actors(
+        RolloutModels(
             with_critic(reference, "none"),
             proxy,
             Transformers(NEW_TOKENS, 1.0, PROMPTS),
@@ -109,7 +109,7 @@ def time_rlx(critic: str, rollouts: int) -> list[float]:
             None,
         ),
         EncodedPrompts([Prompt(str(i), "") for i in range(len(ids))], ids, 0, 0),
-        Plan(rollouts + 1, PROMPTS, 1, rollouts + 2, 0),
+        TrainingPlan(rollouts + 1, PROMPTS, 1, rollouts + 2, 0),
         lambda step, row: ends.append(time.perf_counter()),
     )
     trainer.train()

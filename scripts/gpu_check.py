@@ -151,10 +151,10 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
 
     from rlx.core.settings import ProxySettings
     from rlx.core.world import Prompt
-    from rlx.engine.experience import Actors
+    from rlx.engine.experience import RolloutModels
     from rlx.engine.prompts import EncodedPrompts
     from rlx.engine.proxy import Proxy
-    from rlx.engine.trainer import OnPolicyTrainer, Plan
+    from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
     from rlx.model.actor_critic import with_adapters, with_critic
     from rlx.model.bare import without_adapters
     from rlx.model.precision import beside_masters, cast
@@ -191,9 +191,9 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
         )  # fmt: skip
         OnPolicyTrainer(
             policy, args, algorithm, KL(beta=0.05, target=None, horizon=10000),
-            Actors(reference, proxy, sampler, scale.prompts // 2, None, None),  # pyright: ignore
+            RolloutModels(reference, proxy, sampler, scale.prompts // 2, None, None),  # pyright: ignore
             EncodedPrompts([Prompt(str(i), "") for i in range(len(ids))], ids, 0, 0),
-            Plan(2, scale.prompts, scale.micro, 3, 0), lambda step, row, *_: rows.append(row),
+            TrainingPlan(2, scale.prompts, scale.micro, 3, 0), lambda step, row, *_: rows.append(row),
         ).train()  # fmt: skip
     peak = torch.cuda.max_memory_allocated() if cuda else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     row, drawn = rows[-1], scale.prompts * scale.new_tokens
@@ -268,7 +268,7 @@ def main() -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import torch
 
-    from rlx.core.device import see_one
+    from rlx.process.device import see_one
 
     if args.device == "cuda":
         see_one()

@@ -12,10 +12,10 @@ from rlx.core.regularizer import Regularizer
 from rlx.core.scorer import Scorer
 from rlx.core.settings import ProxySettings
 from rlx.core.world import PreferenceModel, Prompt
-from rlx.engine.experience import Actors
+from rlx.engine.experience import RolloutModels
 from rlx.engine.prompts import EncodedPrompts
 from rlx.engine.proxy import Proxy
-from rlx.engine.trainer import OnPolicyTrainer, Plan
+from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
 from rlx.model.actor_critic import with_critic
 from rlx.sampler.transformers import Transformers
 
@@ -84,9 +84,11 @@ def play(
         lr_scheduler_type="linear", adam_epsilon=1e-5, adam_beta2=0.95,
     )  # fmt: skip
     sampler, reference = Transformers(1, 1.0, 4096), with_critic(bandit_model(start), "none")
-    actors = Actors(reference, as_it_is(Table(scores or [0.0] * 8)), sampler, 4096, move_tokenizer(), preference_model)
+    actors = RolloutModels(
+        reference, as_it_is(Table(scores or [0.0] * 8)), sampler, 4096, move_tokenizer(), preference_model
+    )
     prompts = EncodedPrompts([Prompt("the only one", "move2")], [[2]], 0, 0)
-    plan = Plan(num_steps=steps, num_prompts=num_prompts, num_micro=micro, checkpoint_interval=10**6, seed=0)
+    plan = TrainingPlan(num_steps=steps, num_prompts=num_prompts, num_micro=micro, checkpoint_interval=10**6, seed=0)
     policy = with_critic(model, algorithm.critic)
     OnPolicyTrainer(policy, args, algorithm, regularizer, actors, prompts, plan, lambda *row: None).train()
     return policy_after(model)

@@ -6,7 +6,7 @@ import several_runs
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 
-from rlx.compute._processes import Processes
+from rlx.compute._processes import SeveralProcesses
 from rlx.compute.fsdp import FSDP
 
 _started = AcceleratorState.__init__
@@ -22,6 +22,6 @@ def _forced(self, *args, fsdp_plugin=None, **keywords) -> None:
 
 
 def work(listing: Path) -> None:
-    FSDP.start = Processes.start  # which is without the refusal
+    FSDP.start = SeveralProcesses.start  # which is without the refusal
     AcceleratorState.__init__ = _forced
     several_runs.work(listing)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import forced_fsdp_runs
 
-from rlx.core import interruption
+from rlx.process import interruption
 
 _stopping = interruption.stopping
 _steps = 0

@@ -10,7 +10,7 @@ os.environ["ACCELERATE_TORCH_DEVICE"] = "pretend:0"
 from pretend_gpu import GPU, pretending
 from torch.random import fork_rng
 
-from rlx.core import device
+from rlx.process import device
 
 
 def on_device(model):

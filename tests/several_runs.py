@@ -12,7 +12,7 @@ from rlx import train
 from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.command.runs import check_run_dir, open_run_dir
+from rlx.run.state import check_run_dir, open_run_dir
 
 
 def opened(folder: Path, cache: Path, overrides: Sequence[str]) -> Path:

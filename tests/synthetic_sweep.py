@@ -10,9 +10,9 @@ from zlib import crc32
 import numpy as np
 import yaml
 
-from rlx.command.sweep_index import Row, SweepDirectory, axes_of
 from rlx.comparison.goodhart import gain
-from rlx.core.run_name import run_name
+from rlx.run.name import run_name
+from rlx.run.sweep_index import CellRow, SweepDirectory, axes_of
 from tests.synthetic_run import heldout, provenance, write_json, write_lines
 
 GROUPS = {
@@ -48,7 +48,7 @@ def write_sweep(
         run_dir = runs_dir / run_name(config)
         state = "failed" if number in failed else "interrupted" if number in unfinished else "done"
         write_cell(run_dir, config, state, noise)
-        rows.append(Row(run_dir, config, words, own))
+        rows.append(CellRow(run_dir, config, words, own))
     directory = SweepDirectory(rows)
     for row in rows:
         row.seconds = 60.0

@@ -9,7 +9,7 @@ import yaml
 from rlx.command.check import GROUPS, checked
 from rlx.command.compose import compose, conf_dir
 from rlx.command.usage import default_choices, description
-from rlx.core.signature import Source, signature
+from rlx.core.signature import ClassSource, signature
 
 ROOT = Path(__file__).parents[1]
 SCALES = sorted((conf_dir() / "scale").glob("*.yaml"))
@@ -102,7 +102,7 @@ def public_methods(node: ast.ClassDef) -> set[str]:
 def test_every_class_with_the_shape_of_its_group_has_a_yaml(group):
     """The shape is what the group's choices have in common: the methods that all of their classes define."""
     targets = [content(path)["_target_"].rpartition(".") for path in CHOICES if name(path).startswith(f"{group}/")]
-    found = [Source.of(module).find(cls) for module, _, cls in targets]
+    found = [ClassSource.of(module).find(cls) for module, _, cls in targets]
     shape = set.intersection(*(public_methods(pair[1]) for pair in found if pair))
     for path in sorted((ROOT / "rlx" / group).glob("[a-z]*.py")):
         for node in ast.parse(path.read_text()).body:
@@ -136,7 +136,7 @@ def test_the_wheel_carries_the_configs():
 
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     assert build["wheel"]["force-include"] == {"conf": "rlx/conf"}
-    assert Source.of("rlx.cli").module == "rlx.cli"
+    assert ClassSource.of("rlx.cli").module == "rlx.cli"
 
 
 def test_every_scale_sets_the_same_numbers_and_every_number_is_used():

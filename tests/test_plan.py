@@ -8,7 +8,7 @@ import yaml
 from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.core.run_name import run_name
+from rlx.run.name import run_name
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from rlx.cli import main
-from rlx.command.sweep_index import read_rows
+from rlx.run.sweep_index import read_rows
 from tests.test_train import MINIATURE
 
 pytestmark = pytest.mark.slow  # a minute and a half of CPU

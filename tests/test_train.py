@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rlx.cli import main
-from rlx.engine.run_directory import RunDirectory
+from rlx.run.directory import RunDirectory
 
 MINIATURE = shlex.split(
     "world.num_demonstrations=96 sft.num_epochs=1 reward_model.num_pairs=64 reward_model.num_heldout_pairs=32 "

@@ -21,7 +21,7 @@ def conf_dir() -> Path:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComposedRun:
     """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it;
     `sweep` says how the cells of this command are run and `slurm` where, which are no parts of any of them."""
 
@@ -31,7 +31,7 @@ class Cell:
     slurm: Any
 
 
-def compose(arguments: Sequence[str]) -> list[Cell]:
+def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     """The cells that `arguments` ask for: one, or one per point of a sweep (-m); none where Hydra only had to show
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
     import hydra
@@ -47,7 +47,7 @@ def compose(arguments: Sequence[str]) -> list[Cell]:
             several = value.strip("[] ")
             more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several or '...'}"
             raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
-    cells: list[Cell] = []
+    cells: list[ComposedRun] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
         task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
@@ -81,7 +81,7 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
     return [*overrides, *flags]
 
 
-def _collector(cells: list[Cell], errors: list[Exception]) -> Callable[[Any], None]:
+def _collector(cells: list[ComposedRun], errors: list[Exception]) -> Callable[[Any], None]:
     """A task for Hydra that only notes what was composed, and what is wrong (Hydra would print it at length)."""
 
     def collect(cfg: Any) -> None:
@@ -95,7 +95,7 @@ def _collector(cells: list[Cell], errors: list[Exception]) -> Callable[[Any], No
     return collect
 
 
-def _cell(cfg: Any, hydra_config: Any) -> Cell:
+def _cell(cfg: Any, hydra_config: Any) -> ComposedRun:
     from omegaconf import OmegaConf
 
     _refuse_unknown_hydra_keys(hydra_config)
@@ -106,7 +106,7 @@ def _cell(cfg: Any, hydra_config: Any) -> Cell:
     sweep, slurm = config.pop("sweep", None), config.pop("slurm", None)
     config.pop("scale", None)  # its numbers are where the settings refer to them
     resolved = {str(key): value for key, value in config.items()} | {"choices": own}
-    return Cell(resolved, tuple(hydra_config.overrides.task), sweep, slurm)
+    return ComposedRun(resolved, tuple(hydra_config.overrides.task), sweep, slurm)
 
 
 def parse(arguments: Sequence[str]) -> Any:

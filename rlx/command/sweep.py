@@ -14,20 +14,20 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rlx.command.check import checked, checked_sweep
-from rlx.command.compose import Cell
+from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
 from rlx.command.rules import kind
-from rlx.command.runs import at_work, check_content, open_run_dir, shown
-from rlx.command.sweep_index import NOT_STARTED, Row, SweepDirectory, axes_of
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
-from rlx.core.run_status import State, forget, note_failure, shown_in_full, state_of
-from rlx.core.sweep_record import OUTPUT, PREPARED
+from rlx.run.state import at_work, check_content, open_run_dir, short_path
+from rlx.run.status import RunState, forget, note_failure, shown_in_full, state_of
+from rlx.run.sweep_index import NOT_STARTED, CellRow, SweepDirectory, axes_of
+from rlx.run.sweep_record import OUTPUT, PREPARED
 
 POLL = 0.1  # s
 
 
-def rows_of(cells: Sequence[Cell]) -> list[Row]:
+def rows_of(cells: Sequence[ComposedRun]) -> list[CellRow]:
     """All cells, checked before any starts; refused where two would share a run directory, or one is at work."""
     configs = [checked(cell.config) for cell in cells]
     run_dirs = [check_content(config) for config in configs]
@@ -37,11 +37,11 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
         if run_dir in run_dirs[:index]:
             first, second = cells[run_dirs.index(run_dir)], cells[index]
             raise UserError(
-                f"two cells of the sweep have the same run directory {shown(run_dir)}: {' '.join(first.overrides)} and "
+                f"two cells of the sweep have the same run directory {short_path(run_dir)}: {' '.join(first.overrides)} and "
                 f"{' '.join(second.overrides)}" + ("; leave name=null" if configs[index]["name"] else "")
             )
     axes = axes_of([cell.overrides for cell in cells])
-    return [Row(d, c, cell.overrides, a) for d, c, cell, a in zip(run_dirs, configs, cells, axes, strict=True)]
+    return [CellRow(d, c, cell.overrides, a) for d, c, cell, a in zip(run_dirs, configs, cells, axes, strict=True)]
 
 
 def parallel(num_parallel: int | None, configs: Sequence[dict[str, Any]]) -> int:
@@ -54,7 +54,7 @@ def parallel(num_parallel: int | None, configs: Sequence[dict[str, Any]]) -> int
     return min(num_parallel, len(configs))
 
 
-def sweep(cells: Sequence[Cell]) -> int:
+def sweep(cells: Sequence[ComposedRun]) -> int:
     """0 if every cell is done at the end, 1 if any failed, 130 if interrupted."""
     settings = checked_sweep(cells[0].sweep)
     directory = SweepDirectory(rows_of(cells))
@@ -66,12 +66,14 @@ def sweep(cells: Sequence[Cell]) -> int:
     try:
         held = FileLock(directory.path / ".lock").acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{shown(directory.path)}: another process is at work on this sweep; wait for it") from None
+        raise UserError(
+            f"{short_path(directory.path)}: another process is at work on this sweep; wait for it"
+        ) from None
     with held, _one_signal():
         at_once = parallel(settings.num_parallel, [row.config for row in directory.rows])
         work = Work(directory, todo, at_once, settings.fail_fast)
         if todo:
-            say(f"{shown(directory.path)}: {len(todo)} of {len(directory.rows)} cells to do, {at_once} at once")
+            say(f"{short_path(directory.path)}: {len(todo)} of {len(directory.rows)} cells to do, {at_once} at once")
         try:
             if len(todo) > 1:
                 work.prepare()
@@ -89,9 +91,9 @@ def sweep(cells: Sequence[Cell]) -> int:
 class Work:
     """The cells `todo`, `at_once` of them at a time."""
 
-    def __init__(self, directory: SweepDirectory, todo: Sequence[Row], at_once: int, fail_fast: bool) -> None:
+    def __init__(self, directory: SweepDirectory, todo: Sequence[CellRow], at_once: int, fail_fast: bool) -> None:
         self.directory, self.waiting, self.at_once, self.fail_fast = directory, list(todo), at_once, fail_fast
-        self.running: dict[subprocess.Popen[bytes], tuple[Row, float]] = {}
+        self.running: dict[subprocess.Popen[bytes], tuple[CellRow, float]] = {}
         self.preparing: subprocess.Popen[bytes] | None = None
         self.took: list[float] = []  # s, of the cells that have ended
         self.total, self.ended, self.interrupted, self.started = len(todo), 0, False, time.monotonic()
@@ -128,22 +130,22 @@ class Work:
                 continue
             time.sleep(POLL)
 
-    def start(self, row: Row) -> None:
+    def start(self, row: CellRow) -> None:
         own = " ".join(f"{key}={value}" for key, value in [*row.axes.items(), ("seed", row.config["seed"])])
-        say(f"[{self.total - len(self.waiting)}/{self.total}] {own}  {shown(row.run_dir)}")
+        say(f"[{self.total - len(self.waiting)}/{self.total}] {own}  {short_path(row.run_dir)}")
         output = row.run_dir / OUTPUT if self.at_once > 1 else None  # the bars of several would mix on one terminal
         child = _start(["train", str(row.run_dir / "config.yaml")], output)
         self.running[child] = (row, time.monotonic())
-        row.state = State("running", pid=child.pid)
+        row.state = RunState("running", pid=child.pid)
         self.directory.write()
 
-    def end(self, row: Row, code: int, seconds: float) -> None:
+    def end(self, row: CellRow, code: int, seconds: float) -> None:
         """Note how the cell ended, in its own directory if it could not, and in the index."""
         row.state = state_of(row.run_dir)
         if row.state.state == "new" or (code and row.state.state not in ("failed", "interrupted")):
-            row.state = State("failed", _ended(code))
+            row.state = RunState("failed", _ended(code))
         elif code < 0 and row.state.state != "failed":
-            row.state = State(row.state.state, _ended(code))
+            row.state = RunState(row.state.state, _ended(code))
         row.seconds += seconds
         self.ended += 1
         self.directory.write()
@@ -172,7 +174,7 @@ class Work:
         for child, (row, start) in list(self.running.items()):
             row.state, row.seconds = state_of(row.run_dir), row.seconds + time.monotonic() - start
             if row.state.state == "new":
-                row.state = State(NOT_STARTED)
+                row.state = RunState(NOT_STARTED)
             del self.running[child]
 
 

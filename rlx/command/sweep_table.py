@@ -3,15 +3,15 @@
 import time
 from typing import TYPE_CHECKING
 
-from rlx.command.runs import shown
+from rlx.run.state import short_path
 
 if TYPE_CHECKING:
-    from rlx.command.sweep_index import Row, SweepDirectory
+    from rlx.run.sweep_index import CellRow, SweepDirectory
 
 COLOURS = {"done": "green", "failed": "red", "interrupted": "yellow"}
 
 
-def finished_line(row: "Row", seconds: float, left: int, each: float, at_once: int) -> str:
+def finished_line(row: "CellRow", seconds: float, left: int, each: float, at_once: int) -> str:
     """`done in 42 s: runs/...; 3 left, about 2 min`. `each`: what a cell takes, of which `at_once` run."""
     reason = f" ({row.state.reason})" if row.state.reason else ""
     rest = f"; {left} left, about {duration(each * left / at_once)}" if left else ""
@@ -32,7 +32,9 @@ def show_table(directory: "SweepDirectory", started: float) -> None:
     for row in directory.rows:
         colour = COLOURS.get(row.state.state, "white")
         state = f"[{colour}]{row.state.state}[/]"
-        table.add_row(shown(row.run_dir), state, duration(row.seconds) if row.seconds else "", escape(row.state.reason))
+        table.add_row(
+            short_path(row.run_dir), state, duration(row.seconds) if row.seconds else "", escape(row.state.reason)
+        )
     console = Console(highlight=False, soft_wrap=False)
     console.width = max(console.width, 100)
     console.print(table)
@@ -41,7 +43,7 @@ def show_table(directory: "SweepDirectory", started: float) -> None:
     console.print(f"{done} of {len(directory.rows)} cells are done; this command took {took}.", markup=False)
     if done < len(directory.rows):
         console.print("The same command again does only what is not done.")
-    console.print(f"`rlx report {shown(directory.path)}` compares them.", markup=False)
+    console.print(f"`rlx report {short_path(directory.path)}` compares them.", markup=False)
 
 
 def duration(seconds: float) -> str:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rlx.command.check import checked
-from rlx.command.compose import Cell
+from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
-from rlx.command.runs import check_run_dir, has_model, lacks, load_config, open_run_dir, shown
 from rlx.core.error import UserError
-from rlx.core.run_status import note_failure, state_of
+from rlx.run.state import check_run_dir, has_model, lacks, load_config, open_run_dir, short_path
+from rlx.run.status import note_failure, state_of
 
 Run = Callable[[Path], int]
 
 
-def train_one(cell: Cell, run: Callable[[], Run], report: Callable[[], Run]) -> int:
+def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Run]) -> int:
     """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path. Of a
     run that is done, `report` makes what a kill has left out."""
     config = checked(cell.config)
@@ -57,11 +57,13 @@ def _complete(run_dir: Path, report: Callable[[], Run]) -> int:
 def say_done(run_dir: Path) -> int:
     """Where its report is, and how to run it once more."""
     page = run_dir / "report.html"
-    report = f"its report: {shown(page)}" if page.is_file() else f"`rlx report {shown(run_dir)}` writes its report"
-    print(f"{shown(run_dir)} is done; {report}")
+    report = (
+        f"its report: {short_path(page)}" if page.is_file() else f"`rlx report {short_path(run_dir)}` writes its report"
+    )
+    print(f"{short_path(run_dir)} is done; {report}")
     if not has_model(run_dir):
         print(
-            f"It has no model: delete {shown(run_dir / 'status.json')}, and the same command makes it from the last checkpoint."
+            f"It has no model. Delete {short_path(run_dir / 'status.json')}: the same command then ends it from its checkpoint."
         )
     print("Another seed=... makes another run; delete the directory to run this one again.")
     return 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlx.comparison.goodhart import Kind
-from rlx.core.record import RunRecord
+from rlx.run.record import RunRecord
 
 
 @dataclass(frozen=True)

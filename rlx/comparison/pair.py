@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from rlx.core.error import UserError
-from rlx.core.record import RunRecord
 from rlx.metric.interval import mean_interval
 from rlx.metric.length_control import MIN_PROMPTS, controlled_win_rate
 from rlx.metric.score import gain
 from rlx.metric.win_rate import interval, outcomes
+from rlx.run.record import RunRecord
 
 Row = Mapping[str, Any]
 Estimate = tuple[float, float, float]  # value, lower and upper bound of its 95 % interval

@@ -11,8 +11,8 @@ from rlx.comparison.curve import Curve, curve_of, mean_curve
 from rlx.comparison.goodhart import Fit, fit
 from rlx.comparison.paired import Difference, paired_difference
 from rlx.comparison.unit import Kind, Run, Units, units_of
-from rlx.core.sweep_record import CellRecord, SweepRecord
 from rlx.metric.interval import mean_interval
+from rlx.run.sweep_record import CellRecord, SweepRecord
 
 # Name in the index or of the curve's end, what it is called, whether more is better (None: neither).
 GOLD = "gold/score_sd_units"
@@ -52,7 +52,7 @@ class AxisDifference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SweepComparison:
     sweep: SweepRecord
 
     @cached_property

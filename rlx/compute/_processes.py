@@ -8,15 +8,15 @@ from typing import ClassVar
 import torch
 from torch import distributed
 
-from rlx.core.device import see_one
 from rlx.core.numbers import Positive, PositiveInt
-from rlx.model.checkpointing import checkpointing
+from rlx.model.recomputation import checkpointing
+from rlx.process.device import see_one
 
 PATIENCE = timedelta(hours=12)  # of a process for another: one may build an artefact that the rest wait for
 
 
 @dataclass(frozen=True)
-class Processes:
+class SeveralProcesses:
     """`num_processes` in total, over all nodes, one GPU each. `micro_batch_size` prompts and `rows` completions are those
     of one process."""
 

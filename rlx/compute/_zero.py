@@ -5,11 +5,11 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from rlx.compute._processes import Processes
+from rlx.compute._processes import SeveralProcesses
 
 
 @dataclass(frozen=True)
-class Zero(Processes):
+class Zero(SeveralProcesses):
     """A stage of ZeRO. There is no optimizer block on purpose: torch's AdamW is used, and nothing has to be compiled."""
 
     offload: Literal["none", "optimizer", "all"]  # "all": weights too, where they are spread

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from rlx.core import atomic
 from rlx.core.error import UserError, WorkerError
+from rlx.process import atomic
 
 # How gloo, NCCL and the rendezvous word that the other end is gone.
 ECHOES = (

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from rlx.compute._processes import Processes
+from rlx.compute._processes import SeveralProcesses
 
 
 @dataclass(frozen=True)
-class DDP(Processes):
+class DDP(SeveralProcesses):
     """torch's DistributedDataParallel; with one process, no wrapper at all: a single GPU."""
 
     def distribution(self) -> dict[str, object]:

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import torch
 
-from rlx.compute._processes import Processes
+from rlx.compute._processes import SeveralProcesses
 from rlx.core.error import UserError
 
 
 @dataclass(frozen=True)
-class FSDP(Processes):
+class FSDP(SeveralProcesses):
     """The modules that are gathered one at a time are the model's decoder layers. GPUs only: on CPUs transformers would
     train with DDP without a word."""
 

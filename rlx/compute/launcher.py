@@ -21,7 +21,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from rlx.compute import cause
 from rlx.core.error import UserError
-from rlx.core.stop import Stopped
+from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
 # Exit code of a process that a signal ended, in its own time or before it could handle it -> the signal.

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from rlx.core.error import UserError
-from rlx.core.stop import Stopped
+from rlx.process.stop import Stopped
 
 PR_SET_PDEATHSIG = 1
 

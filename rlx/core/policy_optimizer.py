@@ -11,7 +11,7 @@ from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 Critic = Literal["none", "shared", "separate"]
 # Log-probabilities (..., V) of every next token, the policy's and the reference's -> a number a token (...). Called on some
 # tokens at a time: whole vocabularies of all of them need not fit into memory.
-Comparison = Callable[[Tensor, Tensor], Tensor]
+TokenMeasure = Callable[[Tensor, Tensor], Tensor]
 
 
 class PolicyOptimizer(Protocol):
@@ -43,7 +43,7 @@ class PolicyOptimizer(Protocol):
         """Whether `select` reads the world's preference model."""
         ...
 
-    def comparison(self, regularizer: Regularizer) -> Comparison | None:
+    def comparison(self, regularizer: Regularizer) -> TokenMeasure | None:
         """What the loss reads of whole next-token distributions, the policy's beside the reference's; None: nothing."""
         ...
 

@@ -42,7 +42,7 @@ class Signature:
 def signature(target: str) -> Signature:
     """The constructor's keywords of `target` ("package.module.Class"). UserError where there is no such class."""
     module, _, name = target.rpartition(".")
-    return Source.of(module).signature(name, target)
+    return ClassSource.of(module).signature(name, target)
 
 
 @cache
@@ -51,14 +51,14 @@ def constant(target: str, name: str) -> Any:
     module could tell its value."""
     module, _, cls = target.rpartition(".")
     try:
-        found = Source.of(module).find(cls)
+        found = ClassSource.of(module).find(cls)
     except (UserError, SyntaxError, OSError):
         return None
     return found[0].constant(found[1], name) if found else None
 
 
 @dataclass(frozen=True)
-class Source:
+class ClassSource:
     """A module that was parsed, never run."""
 
     module: str
@@ -66,11 +66,11 @@ class Source:
 
     @staticmethod
     @cache
-    def of(module: str) -> "Source":
+    def of(module: str) -> "ClassSource":
         path = source_path(module)
         if path is None:
             raise UserError(f"_target_: no module {module!r} (is its package installed, or on PYTHONPATH?)")
-        return Source(module, ast.parse(path.read_text(), filename=str(path)))
+        return ClassSource(module, ast.parse(path.read_text(), filename=str(path)))
 
     def __hash__(self) -> int:
         return hash(self.module)
@@ -83,14 +83,14 @@ class Source:
         source, node = found
         return source.constructor(node)
 
-    def find(self, name: str) -> "tuple[Source, ast.ClassDef] | None":
+    def find(self, name: str) -> "tuple[ClassSource, ast.ClassDef] | None":
         """The class `name` here, or where this module imports it from."""
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef) and node.name == name:
                 return self, node
             if isinstance(node, ast.ImportFrom) and (alias := _imported(node, name)) is not None:
                 origin = self._absolute(node)
-                return Source.of(origin).find(alias) if source_path(origin) else None
+                return ClassSource.of(origin).find(alias) if source_path(origin) else None
         return None
 
     def constructor(self, node: ast.ClassDef) -> Signature:
@@ -142,7 +142,7 @@ class Source:
                     return self.value(assigned)
                 if isinstance(item, ast.ImportFrom) and (original := _imported(item, node.id)) is not None:
                     origin = self._absolute(item)
-                    return Source.of(origin).value(ast.Name(original)) if source_path(origin) else None
+                    return ClassSource.of(origin).value(ast.Name(original)) if source_path(origin) else None
         return None
 
     def evaluate(self, annotation: ast.expr) -> Any:
@@ -162,7 +162,7 @@ class Source:
             if isinstance(node, ast.ImportFrom) and (original := _imported(node, name)) is not None:
                 origin = self._absolute(node)
                 if origin.partition(".")[0] == self.module.partition(".")[0] and source_path(origin):
-                    return Source.of(origin).alias(original)
+                    return ClassSource.of(origin).alias(original)
         raise KeyError(name)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
@@ -170,7 +170,7 @@ class Source:
 
 
 class _Names(dict[str, Any]):
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ClassSource) -> None:
         super().__init__(NAMES)
         self.source = source
 

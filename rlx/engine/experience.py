@@ -12,14 +12,14 @@ from rlx.core.error import UserError
 from rlx.core.rollout import Rollout, ScoredRollout
 from rlx.core.sampler import Sampler
 from rlx.core.world import Completion, PreferenceModel, Prompt
-from rlx.engine.forward import said_by
+from rlx.engine.forward import logprobs_of
 from rlx.engine.importance import truncated_weights
 from rlx.engine.proxy import Proxy
 from rlx.model.tokens import decode_completion
 
 
 @dataclass(frozen=True)
-class Actors:
+class RolloutModels:
     """The models that a rollout needs, each whole in every process. `rows`: completions in one forward pass, a matter of
     memory only."""
 
@@ -31,7 +31,7 @@ class Actors:
     preference_model: PreferenceModel | None
 
 
-def joined(parts: Sequence[ScoredRollout]) -> ScoredRollout:
+def concatenated(parts: Sequence[ScoredRollout]) -> ScoredRollout:
     """One rollout of the shares of all processes."""
     whole: dict[str, Any] = dict(vars(parts[0]))
     for name, value in whole.items():
@@ -59,7 +59,7 @@ def draw(
 
 @torch.no_grad()
 def score(
-    rollout: Rollout, policy: PreTrainedModel, actors: Actors, seed: int, with_preferences: bool
+    rollout: Rollout, policy: PreTrainedModel, actors: RolloutModels, seed: int, with_preferences: bool
 ) -> tuple[ScoredRollout, Tensor]:
     """The rollout with log-probabilities, scores and values, and the policy's token entropies (N, G, T).
 
@@ -74,8 +74,8 @@ def score(
         rollout.mask_NGT.flatten(0, 1),
     )
     temperature = actors.sampler.temperature
-    mine = said_by(policy, *rows, temperature, actors.rows, entropy=True)
-    ref_logps = said_by(actors.reference, *rows, temperature, actors.rows).logps_BT
+    mine = logprobs_of(policy, *rows, temperature, actors.rows, entropy=True)
+    ref_logps = logprobs_of(actors.reference, *rows, temperature, actors.rows).logps_BT
     members_MB = torch.cat(
         [actors.proxy.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)],
         1,
@@ -117,7 +117,7 @@ def completions_of(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> list
     ]
 
 
-def preferences(rollout: Rollout, actors: Actors) -> Tensor:
+def preferences(rollout: Rollout, actors: RolloutModels) -> Tensor:
     """P(completion i beats j) of each prompt's completions, (N, G, G)."""
     model = actors.preference_model
     assert model is not None, "the world has no preference model"

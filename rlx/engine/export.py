@@ -6,9 +6,9 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rlx.core import atomic
 from rlx.model.actor_critic import without_critic
 from rlx.model.precision import cast
+from rlx.process import atomic
 
 
 def export_policy(

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from rlx.model.output_head import Against
+from rlx.model.output_head import ReferenceLogits
 
 
 @dataclass(frozen=True)
-class Said:
+class Logprobs:
     """What a model says of B completions; 0 where masked, and entropies 0 everywhere unless they were asked for."""
 
     logps_BT: Tensor
@@ -27,20 +27,20 @@ def inputs_of(prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mas
 
 
 @torch.no_grad()
-def compared_with(
+def reference_logits(
     model: Any,
     inputs: dict[str, Tensor],
     measure: Callable[[Tensor, Tensor], Tensor],
     completion_length: int,
     temperature: float,
-) -> Against:
+) -> ReferenceLogits:
     """`model` as what another is to be compared with on `inputs`."""
     states_BTD = model(**inputs, completion_length=completion_length, states=True)["states"]
-    return Against(states_BTD, model, temperature, measure)
+    return ReferenceLogits(states_BTD, model, temperature, measure)
 
 
 @torch.no_grad()
-def said_by(
+def logprobs_of(
     model: Module,
     prompt_ids_BP: Tensor,
     prompt_mask_BP: Tensor,
@@ -49,7 +49,7 @@ def said_by(
     temperature: float,
     rows: int,
     entropy: bool = False,
-) -> Said:
+) -> Logprobs:
     """`rows` completions at a time, the longest together, each chunk cut to its longest: padding costs time and no more.
 
     The tensors lie on the CPU; the model computes where it is.
@@ -74,4 +74,4 @@ def said_by(
             values = torch.zeros(mask_BT.shape) if values is None else values
             values[part, :length] = out["values"] * kept
     model.train(was_training)
-    return Said(logps, entropies, values)
+    return Logprobs(logps, entropies, values)

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from rlx.core import processes
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
 from rlx.core.sampler import Sampler
 from rlx.core.scorer import MemberScorer
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt
-from rlx.engine.experience import Actors, completions_of, draw, score
-from rlx.engine.forward import said_by
+from rlx.engine.experience import RolloutModels, completions_of, draw, score
+from rlx.engine.forward import logprobs_of
 from rlx.engine.prompts import EncodedPrompts
+from rlx.process import processes
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class HeldOut:
     def __init__(
         self,
         prompts: EncodedPrompts,
-        actors: Actors,
+        actors: RolloutModels,
         start: PreTrainedModel,
         judge: Judge,
         members: Sequence[MemberScorer],
@@ -62,7 +62,7 @@ class HeldOut:
         prompts, drawn, completions = self._draw(policy, wanted, sampler or self.actors.sampler)
         scored, entropy_NGT = score(drawn, policy, self.actors, seed=0, with_preferences=False)
         rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
-        start_logps_BT = said_by(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
+        start_logps_BT = logprobs_of(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
         with torch.no_grad():
             member_scores_MB = torch.cat([scorer.member_scores(*rows).float() for scorer in self.members])
         start = self._start_sample()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from rlx.core import processes
 from rlx.core.rollout import Batch, Selection
 from rlx.core.seed import seed_of
+from rlx.process import processes
 
 
 def minibatches(

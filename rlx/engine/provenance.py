@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from rlx.core import processes
+from rlx.process import processes
 
 PACKAGES = (
     "rlx",

@@ -17,25 +17,26 @@ from torch import Tensor
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from trl.models.utils import unwrap_model_for_generation
 
-from rlx.core import checkpoints, processes
+from rlx.artefact import training_state
 from rlx.core.error import UserError
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, Selection
 from rlx.core.seed import seed_of
-from rlx.engine.experience import Actors, draw, joined, score
-from rlx.engine.forward import compared_with, inputs_of
+from rlx.engine.experience import RolloutModels, concatenated, draw, score
+from rlx.engine.forward import inputs_of, reference_logits
 from rlx.engine.importance import measured
 from rlx.engine.minibatch import minibatches
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
 from rlx.model.actor_critic import is_of_critic, without_dropout
-from rlx.model.bare import standing_in
+from rlx.model.bare import substituted_by
 from rlx.model.precision import cast
 from rlx.model.whole import blank_of, filled, is_spread, plain_copy, whole, whole_state
+from rlx.process import processes
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How much is done: `num_steps` rollouts of `num_prompts` prompts over all processes, a checkpoint every
     `checkpoint_interval`. Each process learns from its share of a minibatch in `num_micro` parts. `layout` says how a
     checkpoint lies on disk: only the same layout can read it."""
@@ -61,9 +62,9 @@ class OnPolicyTrainer(Trainer):
         args: TrainingArguments,
         algorithm: PolicyOptimizer,
         regularizer: Regularizer,
-        actors: Actors,
+        actors: RolloutModels,
         prompts: EncodedPrompts,
-        plan: Plan,
+        plan: TrainingPlan,
         after_step: AfterStep,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -101,7 +102,7 @@ class OnPolicyTrainer(Trainer):
             if self.args.bf16:  # as FSDP makes it while the policy learns
                 cast(copied, torch.bfloat16)
             gathering = nullcontext(copied.to(self.args.device))
-        with gathering as gathered, standing_in(policy, gathered), self.accelerator.autocast():
+        with gathering as gathered, substituted_by(policy, gathered), self.accelerator.autocast():
             yield gathered
 
     def plain_policy(self) -> PreTrainedModel:
@@ -147,7 +148,7 @@ class OnPolicyTrainer(Trainer):
             seed = seed_of("selection", self.plan.seed, step)
             own = score(drawn, policy, self.actors, seed, self.algorithm.wants_preferences)
         parts = processes.gathered(own)
-        scored, entropy_NGT = joined([part for part, _ in parts]), torch.cat([entropy for _, entropy in parts])
+        scored, entropy_NGT = concatenated([part for part, _ in parts]), torch.cat([entropy for _, entropy in parts])
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
         flat = [x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT)]
         lengths = scored.mask_NGT.sum(-1).float()
@@ -187,7 +188,7 @@ class OnPolicyTrainer(Trainer):
         against = None
         if (measure := self.algorithm.comparison(self.regularizer)) is not None:
             with self.accelerator.autocast():  # as where its log-probabilities come from
-                against = compared_with(self.actors.reference, inputs, measure, **asked)
+                against = reference_logits(self.actors.reference, inputs, measure, **asked)
         out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, against=against)
         output = PolicyOutput(
             logps_NKT=out["logps"].view(shape),
@@ -268,4 +269,4 @@ class _StepBoundary(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        checkpoints.mark(folder, self.trainer.step, self.trainer.plan.layout, beta=self.trainer.beta)
+        training_state.mark(folder, self.trainer.step, self.trainer.plan.layout, beta=self.trainer.beta)

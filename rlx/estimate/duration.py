@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.core.run_status import state_of
-from rlx.core.store import Recipe, Store
+from rlx.artefact.store import Recipe, Store
+from rlx.run.status import state_of
 
 LIKE = (
     "world",

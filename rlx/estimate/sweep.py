@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.estimate import duration
 from rlx.estimate.memory import disk_bytes, held, most, training_bytes
 from rlx.estimate.size import known_size

@@ -10,12 +10,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.reward import Sources
 from rlx.core.scorer import MemberScorer, Scorer
 from rlx.core.world import PreferenceModel, Split
-from rlx.engine.experience import Actors
+from rlx.engine.experience import RolloutModels
 from rlx.engine.held_out import HeldOut
 from rlx.engine.prompts import EncodedPrompts, encode
 from rlx.engine.proxy import Proxy
@@ -23,6 +22,7 @@ from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
 from rlx.model.precision import beside_masters
+from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
 from rlx.supervised.reference_set import read_reference_set
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Assembly:
     """`counts`: what was left out on the way, by reason."""
 
-    actors: Actors
+    actors: RolloutModels
     held_out: HeldOut
     start: Path  # the SFT policy that training starts from
     counts: dict[str, int] = field(default_factory=dict)
@@ -63,7 +63,7 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     reference = start if is_start else beside(cell.reference.combine(policies, cell.model))
     tokenizer = cell.model.tokenizer()
     proxy = Proxy(scorer, cell.settings.proxy)
-    actors = Actors(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
+    actors = RolloutModels(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
     held_out = HeldOut(prompts, actors, start, judge, _singles(scorer, members))

@@ -12,14 +12,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlx.core import processes
-from rlx.core.device import on_device
-from rlx.core.record import FINAL_SAMPLES
 from rlx.core.sampler import Drawn
 from rlx.core.seed import seed_of
 from rlx.core.tracker import Tracker
 from rlx.engine.held_out import final_rows, sample_rows
-from rlx.engine.run_directory import METRICS, SAMPLES, RunDirectory
 from rlx.experiment.assembly import Assembly
 from rlx.experiment.cell import Cell
 from rlx.experiment.pools import PoolRecipes, ScoredPool, scored_pool
@@ -27,6 +23,10 @@ from rlx.metric.battery import measure_all
 from rlx.metric.interval import mean_interval
 from rlx.model.actor_critic import with_critic
 from rlx.optimizer.bon import expected_best, kl_bon, sizes, winners, write_curve
+from rlx.process import processes
+from rlx.process.device import on_device
+from rlx.run.directory import METRICS, SAMPLES, RunDirectory
+from rlx.run.record import FINAL_SAMPLES
 from rlx.supervised.trl_trainers import fit_policy
 
 log = logging.getLogger(__name__)

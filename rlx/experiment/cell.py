@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from rlx.artefact.store import Recipe, Store, TrainingContext
 from rlx.core.build import build
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.regularizer import Regularizer
 from rlx.core.reward import Reward
 from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
-from rlx.core.store import Recipe, Store, Workplace
 from rlx.core.tracker import TrackerChoice
 from rlx.core.world import Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
@@ -47,9 +47,11 @@ class Cell:
     def store(self) -> Store:
         return Store(Path(self.settings.cache_dir).expanduser(), self.workplace)
 
-    def workplace(self, folder: Path) -> Workplace:
+    def workplace(self, folder: Path) -> TrainingContext:
         """Where something of the cell is trained by TRL, with `folder` for its checkpoints."""
-        return Workplace(folder, self.compute.distribution(), self.compute.layout, self.settings.checkpoint.minutes)
+        return TrainingContext(
+            folder, self.compute.distribution(), self.compute.layout, self.settings.checkpoint.minutes
+        )
 
     def policies(self) -> list[SFTPolicy]:
         """The SFT policies that the reference is made of; the policy starts from the first."""

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlx.core import atomic, checkpoints, processes
+from rlx.artefact import training_state
 from rlx.core.error import UserError
 from rlx.core.evaluation import Evaluation
 from rlx.core.seed import seed_of
@@ -23,6 +23,7 @@ from rlx.core.settings import Settings
 from rlx.core.world import Prompt
 from rlx.metric.interval import mean_interval
 from rlx.metric.score import standardised
+from rlx.process import atomic, processes
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class BestPolicy:
         self.row = {name: value for name, value in row.items() if name.startswith("keep_best/")} | {
             "keep_best/step": float(step)
         }
-        checkpoint = checkpoints.latest(self.checkpoints)
+        checkpoint = training_state.latest(self.checkpoints)
         if not processes.first():
             return
         self.folder.mkdir(exist_ok=True)

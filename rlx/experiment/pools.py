@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from rlx.artefact.store import Recipe
 from rlx.core.regularizer import Regularizer
 from rlx.core.reward import Reward
-from rlx.core.store import Recipe
 from rlx.engine.proxy import Proxy
 from rlx.optimizer.bon import penalised
 from rlx.reference.frozen import Frozen
@@ -21,10 +21,10 @@ from rlx.supervised.pool import (
     PoolGold,
     PoolLogps,
     PoolScores,
-    batches,
     read_factors,
     read_numbers,
     read_pool,
+    token_batches,
 )
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFTPolicy
@@ -102,7 +102,7 @@ def scored_pool(
     if recipes.scores:
         members_MB = torch.cat([read_numbers(at[id(scores)], "scores") for scores in recipes.scores])
     else:
-        found = list(batches(recipes.pool.encoded(seed), drawn))
+        found = list(token_batches(recipes.pool.encoded(seed), drawn))
         order = torch.cat([places for places, _ in found]).argsort()
         members_MB = torch.cat([proxy.scorer.member_scores(*batch).double() for _, batch in found], 1)[:, order]
     proxy_B = proxy.measured(members_MB).double()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rlx.core.error import UserError
 from rlx.core.evaluation import Evaluation
-from rlx.core.record import GOLD_METRICS
+from rlx.run.record import GOLD_METRICS
 
 
 def mean_factors(factors: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -13,10 +13,10 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from rlx.core.device import random_state_kept
 from rlx.core.policy_optimizer import Critic
-from rlx.model.output_head import Against, Project, inside, logits_of, said_of_tokens
+from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
+from rlx.process.device import random_state_kept
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -30,7 +30,7 @@ class ActorCritic:
         completion_length: int | None = None,
         temperature: float = 1.0,
         entropy: bool = False,
-        against: Against | None = None,
+        against: ReferenceLogits | None = None,
         states: bool = False,
         values: bool = True,
         **kwargs,

@@ -15,16 +15,18 @@ STAND_IN = "_rlx_stands_in"
 def without_adapters(policy: PeftModel) -> PreTrainedModel:
     """`policy` with its adapters off while it is asked, and without its critic. It is `policy` itself: what is done to one,
     learning apart, is done to both."""
-    return cast(PreTrainedModel, _Bare(policy))  # of which it offers what an engine asks of a model that does not learn
+    return cast(
+        PreTrainedModel, _AdapterFree(policy)
+    )  # of which it offers what an engine asks of a model that does not learn
 
 
-def is_bare(policy: object) -> bool:
+def is_adapter_free(policy: object) -> bool:
     """Whether `policy` is what `without_adapters` gives."""
-    return isinstance(policy, _Bare)
+    return isinstance(policy, _AdapterFree)
 
 
 @contextmanager
-def standing_in(policy: Any, copy: Any) -> Iterator[None]:
+def substituted_by(policy: Any, copy: Any) -> Iterator[None]:
     """While a whole `copy` stands in for a policy that is spread over processes, `policy` without adapters is `copy` without:
     what is spread must be asked by all processes equally often, and they do not draw equally long."""
     if copy is policy:
@@ -37,7 +39,7 @@ def standing_in(policy: Any, copy: Any) -> Iterator[None]:
         del vars(policy)[STAND_IN]
 
 
-class _Bare:
+class _AdapterFree:
     def __init__(self, policy: PeftModel) -> None:
         self._own: Any = policy
 

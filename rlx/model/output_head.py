@@ -22,7 +22,7 @@ Project = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Against:
+class ReferenceLogits:
     """Another model's view of the same tokens, and what is to be measured of both.
 
     states_BTD: its last hidden states. `measure`: log-probabilities of every next token, the policy's and the other's,
@@ -92,7 +92,7 @@ def said_of_tokens(
     ids_BT: Tensor,
     vocabulary: int,
     entropy: bool,
-    against: tuple[Against, Project] | None,
+    against: tuple[ReferenceLogits, Project] | None,
 ) -> dict[str, Tensor]:
     """{"logps", "entropies"?, "compared"?}, each (B, T), of the tokens `ids` that follow the states. `logits` is the
     head, (..., D) -> (..., V) in fp32; no more than CHUNK of its numbers stand in memory. `against`: with its log-probabilities

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.model.actor_critic import CRITIC_PREFIXES
-from rlx.model.bare import is_bare
+from rlx.model.bare import is_adapter_free
 from rlx.model.whole import whole
 
 
@@ -21,7 +21,7 @@ def plain_weights(policy: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     Weights of ZeRO-3 must have been gathered; where FSDP spreads them, every process must go through all of them.
     """
     adapted = isinstance(policy, PeftModel)
-    model: Any = policy.get_base_model() if adapted or is_bare(policy) else policy  # pyright: ignore[reportCallIssue]
+    model: Any = policy.get_base_model() if adapted or is_adapter_free(policy) else policy  # pyright: ignore[reportCallIssue]
     for name, weight in model.named_parameters():
         if name.startswith(CRITIC_PREFIXES) or ".lora_" in name:
             continue

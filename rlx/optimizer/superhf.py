@@ -10,7 +10,7 @@ from torch import Tensor
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
-from rlx.core.policy_optimizer import Comparison, Critic
+from rlx.core.policy_optimizer import Critic, TokenMeasure
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -69,7 +69,7 @@ class SuperHF:
     def wants_preferences(self) -> bool:
         return False
 
-    def comparison(self, regularizer: Regularizer) -> Comparison:
+    def comparison(self, regularizer: Regularizer) -> TokenMeasure:
         """The divergence of next-token distributions, in `direction`."""
 
         def divergence(policy: Tensor, reference: Tensor) -> Tensor:

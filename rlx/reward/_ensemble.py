@@ -9,11 +9,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from rlx.core.device import on_device
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import translate_completion, translate_prompt
+from rlx.process.device import on_device
 
 COSTE = Paper("Reward Model Ensembles Help Mitigate Overoptimization", "Coste, Thomas and others", 2023, "2310.02743")
 ROWS_AT_A_TIME = 16  # on a CPU, small chunks are faster than one large batch

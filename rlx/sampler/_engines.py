@@ -12,16 +12,16 @@ import torch
 from torch import distributed
 from transformers import PreTrainedModel
 
-from rlx.core import processes
 from rlx.core.error import UserError
 from rlx.model.weights import plain_weights
+from rlx.process import processes
 
 # Of vLLM's own; a setting that is there already stays.
 ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 REQUESTS = 64  # to a server at once
 
 
-class Row(NamedTuple):
+class EngineRow(NamedTuple):
     """A completion's ids, the end of sequence included, and their log-probabilities."""
 
     ids: list[int]
@@ -99,7 +99,7 @@ class Colocated:
         self.llm.apply_model(lambda model: model.load_weights(plain_weights(policy)))
         self.llm.reset_prefix_cache()
 
-    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[Row]:
+    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[EngineRow]:
         from vllm import SamplingParams  # pyright: ignore[reportAttributeAccessIssue]
 
         if self.sleeps:
@@ -151,18 +151,18 @@ class Server:
                 pass
         processes.wait()
 
-    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[Row]:
-        def one(ids: list[int], seed: int) -> Row:
+    def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[EngineRow]:
+        def one(ids: list[int], seed: int) -> EngineRow:
             drawn = self.client.generate([ids], generation_kwargs=asked.parameters(seed))
-            return Row(drawn["completion_ids"][0], [logps[0] for logps in drawn["logprobs"][0]])
+            return EngineRow(drawn["completion_ids"][0], [logps[0] for logps in drawn["logprobs"][0]])
 
         with ThreadPoolExecutor(REQUESTS) as threads:
             return list(threads.map(one, prompts, seeds))
 
 
-def _row(output: Any) -> Row:
+def _row(output: Any) -> EngineRow:
     ids = list(output.token_ids)
-    return Row(ids, [said[i].logprob for i, said in zip(ids, output.logprobs, strict=True)])
+    return EngineRow(ids, [said[i].logprob for i, said in zip(ids, output.logprobs, strict=True)])
 
 
 def _name_of(dtype: torch.dtype) -> str:

@@ -21,7 +21,7 @@ def inverse_cdf(logits_BV: Tensor, uniforms_B: Tensor) -> Tensor:
     return torch.searchsorted(cdf_BV, (uniforms_B * cdf_BV[:, -1])[:, None]).squeeze(-1)
 
 
-def batches(lengths_B: Tensor, size: int) -> Iterator[Tensor]:
+def length_batches(lengths_B: Tensor, size: int) -> Iterator[Tensor]:
     """The places of all rows, `size` at a time and the last the rest: short ones first, in their order within a batch, so
     that rows of one length are batched as they come."""
     for rows in lengths_B.argsort(stable=True).split(size) if len(lengths_B) else ():
@@ -72,7 +72,7 @@ class Transformers:
         shape = (len(seeds), self.max_new_tokens)
         drawn = Drawn(torch.zeros(shape, dtype=torch.long), torch.zeros(shape).bool(), torch.zeros(len(seeds)).bool())
         lengths_B = prompt_mask_BP.sum(-1)
-        for rows in batches(lengths_B, self.batch_size):
+        for rows in length_batches(lengths_B, self.batch_size):
             width = int(lengths_B[rows].max())
             ids_BP, mask_BP = prompt_ids_BP[rows, -width:], prompt_mask_BP[rows, -width:]
             part = self._draw(policy, ids_BP, mask_BP, [seeds[row] for row in rows.tolist()])

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from rlx.core.error import UserError
 from rlx.core.numbers import Positive, PositiveInt, Probability
 from rlx.core.sampler import Drawn
-from rlx.sampler._engines import Asked, Colocated, Row, Server
+from rlx.sampler._engines import Asked, Colocated, EngineRow, Server
 
 _engines: dict["VLLM", Colocated | Server] = {}  # one a process: it holds a part of the device's memory until the end
 
@@ -104,7 +104,7 @@ class VLLM:
         return _engines[key]
 
 
-def padded(rows: Sequence[Row], asked: Asked, pad_id: int) -> Drawn:
+def padded(rows: Sequence[EngineRow], asked: Asked, pad_id: int) -> Drawn:
     """Rows of any length, side by side. Raises RuntimeError where vLLM gave no probability for what it drew."""
     shape = (len(rows), asked.max_tokens)
     ids_BT, logps_BT = torch.full(shape, pad_id), torch.zeros(shape)

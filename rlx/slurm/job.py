@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlx.core import atomic
+from rlx.process import atomic
 from rlx.slurm.queue import Job, queue
 
 SCRIPT, RECORD = "job.sbatch", "job.json"

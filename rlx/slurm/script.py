@@ -8,7 +8,7 @@ from typing import Any
 
 from rlx.core.error import UserError
 from rlx.core.settings import SlurmSettings
-from rlx.core.stop import REQUEUE
+from rlx.process.stop import REQUEUE
 
 # srun's codes after which there is more to do: all is saved; USR1 came before it could be handled; TERM came. Preemption
 # sends TERM to srun's processes and not to the script, scancel to both: a script that sees the code was not cancelled.

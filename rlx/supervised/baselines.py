@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_score
 
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.core.world import Pair
 from rlx.supervised.accuracy import Scores, credit, judged, lengths, share
 from rlx.supervised.limit import length_limit

@@ -14,12 +14,12 @@ from typing import ClassVar
 import numpy as np
 from transformers import PreTrainedConfig
 
-from rlx.core import processes
-from rlx.core.device import on_device
-from rlx.core.progress import stage
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
+from rlx.process import processes
+from rlx.process.device import on_device
+from rlx.process.progress import stage
 from rlx.reward.warm import warm_weights
 from rlx.supervised.accuracy import Scores, judged
 from rlx.supervised.pairs import Preference, parts, read

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rlx.core import processes
-from rlx.core.progress import Bar
 from rlx.core.world import Completion, Prompt
 from rlx.model.tokens import decode_completion, encode_prompt
+from rlx.process import processes
+from rlx.process.progress import Bar
 from rlx.sampler.transformers import Transformers
 
 

@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from rlx.core.device import on_device
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
 from rlx.core.seed import seed_of
-from rlx.core.store import Store
 from rlx.core.world import Completion, Judge, Prompt, World
 from rlx.model.checkpoint import local_directory
 from rlx.model.recipe import Model
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import encode_completion, encode_prompt
+from rlx.process.device import on_device
 from rlx.supervised.accuracy import judged
 from rlx.supervised.limit import length_limit, say_left_out
 from rlx.supervised.member import Member, train_member

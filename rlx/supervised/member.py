@@ -10,16 +10,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlx.core.device import on_device
+from rlx.artefact.store import TrainingContext
 from rlx.core.error import UserError
-from rlx.core.store import Workplace
 from rlx.core.world import Completion, Prompt
 from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.score_head import pack, score_rows
+from rlx.process.device import on_device
 from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import RewardRows
-from rlx.supervised.trl_trainers import Training, fit_reward_model
+from rlx.supervised.trl_trainers import FitSettings, fit_reward_model
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Member:
     model: Model
     trunk: PreTrainedModel
     dropout: float
-    training: Training
+    training: FitSettings
     pairs: Sequence[Preference]
     heldout: Sequence[Preference]
     reference_prompts: Sequence[Prompt]
@@ -43,7 +43,7 @@ def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
     return float(((chosen_B > rejected_B).double() + 0.5 * (chosen_B == rejected_B).double()).mean())
 
 
-def train_member(member: Member, directory: Path, workplace: Workplace) -> dict:
+def train_member(member: Member, directory: Path, workplace: TrainingContext) -> dict:
     """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
     rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
     with dropout_of(member.trunk, member.dropout):

@@ -11,19 +11,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlx.core import processes
-from rlx.core.device import on_device
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
-from rlx.core.progress import stage
 from rlx.core.reward import Reward, Sources
 from rlx.core.sampler import Sampler
 from rlx.core.seed import seed_of
-from rlx.core.store import Store
 from rlx.core.world import Completion, Prompt, Split
-from rlx.engine.forward import said_by
+from rlx.engine.forward import logprobs_of
 from rlx.engine.prompts import EncodedPrompts, encode
 from rlx.model.actor_critic import with_critic
 from rlx.model.tokens import decode_completion
+from rlx.process import processes
+from rlx.process.device import on_device
+from rlx.process.progress import stage
 from rlx.supervised.gold import gold_judge
 from rlx.supervised.pairs import prompt_of
 from rlx.supervised.reference_set import read_reference_set
@@ -114,7 +114,7 @@ class PoolScores:
         name = f"scores of reward model {', '.join(str(member.index) for member in self.members)} on the pool"
         parts, order = [], []
         with stage(name, len(drawn.lengths_B)) as bar:
-            for rows, batch in _own(list(batches(self.pool.encoded(seed), drawn))):
+            for rows, batch in _own(list(token_batches(self.pool.encoded(seed), drawn))):
                 parts.append(scorer.member_scores(*batch).double().cpu())
                 order.append(rows)
                 bar.advance(len(rows) * processes.size())
@@ -152,8 +152,8 @@ class PoolLogps:
         drawn = read_pool(store.fetch(self.pool, seed))
         logps_B = torch.zeros(len(drawn.lengths_B), dtype=torch.float64)
         with stage("log-probabilities of the pool", len(logps_B)) as bar:
-            for rows, batch in _own(list(batches(self.pool.encoded(seed), drawn))):
-                said = said_by(model, *batch, self.pool.sampler.temperature, self.rows)
+            for rows, batch in _own(list(token_batches(self.pool.encoded(seed), drawn))):
+                said = logprobs_of(model, *batch, self.pool.sampler.temperature, self.rows)
                 logps_B[rows] = said.logps_BT.double().sum(-1)
                 bar.advance(len(rows) * processes.size())
         logps_B = torch.stack(processes.gathered(logps_B)).sum(0)  # 0 where another process was at work
@@ -228,7 +228,7 @@ def read_numbers(directory: Path, name: str) -> Tensor:
     return load_file(directory / f"{name}.safetensors")[name]
 
 
-def batches(
+def token_batches(
     prompts: EncodedPrompts, drawn: DrawnPool
 ) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]]:
     """(places in the pool, prompt ids and mask (b, P), completion ids and mask (b, T)) of completions of like length of

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rlx.core.device import on_device
-from rlx.core.progress import stage
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.model.score_head import last_hidden, pack
+from rlx.process.device import on_device
+from rlx.process.progress import stage
 from rlx.supervised.pairs import PreferencePairs, read
 from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.sft import SFTPolicy

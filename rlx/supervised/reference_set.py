@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import torch
 
-from rlx.core.device import on_device
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
-from rlx.core.progress import stage
 from rlx.core.seed import seed_of
-from rlx.core.store import Store
 from rlx.core.world import Completion, Prompt
+from rlx.process.device import on_device
+from rlx.process.progress import stage
 from rlx.sampler.transformers import Transformers
 from rlx.supervised.drawing import draw
 from rlx.supervised.limit import length_limit

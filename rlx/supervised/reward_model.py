@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 
 import torch
 
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.store import Store
 from rlx.core.world import World
 from rlx.model.recipe import Model
 from rlx.supervised.member import Member, train_member
@@ -23,7 +23,7 @@ from rlx.supervised.pairs import CleanPairs, PreferencePairs, read
 from rlx.supervised.probe import ScoreHead, load_head
 from rlx.supervised.reference_set import ReferenceSet, read_reference_set
 from rlx.supervised.sft import SFT, SFTPolicy
-from rlx.supervised.trl_trainers import Training
+from rlx.supervised.trl_trainers import FitSettings
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ class RewardModel:
             if not getattr(self, name):
                 raise UserError(f"reward_model.{name} is empty; give at least one value")
 
-    def training(self, name: str, learning_rate: float, seed: int) -> Training:
+    def training(self, name: str, learning_rate: float, seed: int) -> FitSettings:
         """How the model called `name` is trained; what differs between members are learning rate and seed."""
-        return Training(
+        return FitSettings(
             name=name,
             learning_rate_key="model.reward_learning_rate",
             num_epochs=self.num_epochs,

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from rlx.core import processes
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.store import Store
 from rlx.core.world import Demonstration, World
 from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.tokens import check_completion, encode_completion, encode_prompt
+from rlx.process import processes
 from rlx.supervised.limit import length_limit, say_left_out
-from rlx.supervised.trl_trainers import Training, fit_policy
+from rlx.supervised.trl_trainers import FitSettings, fit_policy
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +92,10 @@ class SFTPolicy:
         counts = {"demonstrations": len(demonstrations), "left_out": left_out}
         (directory / "sft.json").write_text(json.dumps(counts, indent=1))
 
-    def training(self, seed: int) -> Training:
+    def training(self, seed: int) -> FitSettings:
         """The numbers of its fine-tuning."""
         sft = self.sft
-        return Training(
+        return FitSettings(
             name=f"SFT policy {self.index}",
             learning_rate_key="model.sft_learning_rate",
             num_epochs=sft.num_epochs,

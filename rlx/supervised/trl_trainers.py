@@ -29,14 +29,15 @@ from trl.trainer.reward_trainer import RewardTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from rlx.core import checkpoints, interruption, processes
-from rlx.core.device import random_state_kept
+from rlx.artefact import training_state
+from rlx.artefact.store import TrainingContext
 from rlx.core.error import UserError
-from rlx.core.progress import Bar, stage
-from rlx.core.store import Workplace
-from rlx.model.checkpointing import checkpointing
 from rlx.model.precision import cast, with_full_precision
+from rlx.model.recomputation import checkpointing
 from rlx.model.whole import blank_of, is_spread, plain_copy
+from rlx.process import interruption, processes
+from rlx.process.device import random_state_kept
+from rlx.process.progress import Bar, stage
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -46,7 +47,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 @dataclass(frozen=True)
-class Training:
+class FitSettings:
     """One training: what it is called and its numbers."""
 
     name: str
@@ -62,7 +63,7 @@ class Training:
     gradient_checkpointing: bool
     seed: int  # dropout, adapters and the order of the rows
 
-    def arguments(self, dtype: torch.dtype, workplace: Workplace) -> dict[str, Any]:
+    def arguments(self, dtype: torch.dtype, workplace: TrainingContext) -> dict[str, Any]:
         """For this process: batch_size is of all processes together, micro_batch_size of each."""
         num = processes.size()
         micro = self.micro_batch_size or max(1, self.batch_size // num)
@@ -104,8 +105,8 @@ def fit_policy(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
-    training: Training,
-    workplace: Workplace,
+    training: FitSettings,
+    workplace: TrainingContext,
     snapshots: Sequence[float] = (),
     keep: Callable[[int, PreTrainedModel], None] | None = None,
 ) -> PreTrainedModel:
@@ -133,8 +134,8 @@ def fit_reward_model(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
-    training: Training,
-    workplace: Workplace,
+    training: FitSettings,
+    workplace: TrainingContext,
 ) -> PreTrainedModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
     with _alone():
@@ -150,7 +151,7 @@ def fit_reward_model(
         return trained.finished(trainer.model)
 
 
-def _train(trainer: SFTTrainer | RewardTrainer, training: Training, workplace: Workplace) -> None:
+def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, workplace: TrainingContext) -> None:
     """From the last checkpoint in `workplace`, if there is one. Raises Stopped, with the last update saved, when asked."""
     trainer.remove_callback(PrinterCallback)
     assert isinstance(trainer.train_dataset, Dataset)
@@ -166,7 +167,7 @@ def _train(trainer: SFTTrainer | RewardTrainer, training: Training, workplace: W
     with stage(training.name, num_updates) as bar, interruption.at_steps():
         trainer.add_callback(_Watch(training, bar))
         trainer.add_callback(_Checkpoints(workplace))
-        if checkpoint := checkpoints.latest(workplace.folder):
+        if checkpoint := training_state.latest(workplace.folder):
             checkpoint.check(workplace.layout, f"the {training.name}")
             if processes.first():
                 log.info("%s: going on after update %d of %d", training.name, checkpoint.step, num_updates)
@@ -217,7 +218,7 @@ class _Snapshots(TrainerCallback):
 class _Checkpoints(TrainerCallback):
     """Saves when asked to stop, and so often that a kill costs no more than `workplace.minutes`; the newest is kept."""
 
-    def __init__(self, workplace: Workplace) -> None:
+    def __init__(self, workplace: TrainingContext) -> None:
         self.workplace, self.saved = workplace, time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -229,7 +230,7 @@ class _Checkpoints(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs) -> None:
         new = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        checkpoints.mark(new, state.global_step, self.workplace.layout)
+        training_state.mark(new, state.global_step, self.workplace.layout)
         self.saved = time.monotonic()
         if processes.first():
             for old in set(new.parent.glob("checkpoint-*")) - {new}:
@@ -239,7 +240,7 @@ class _Checkpoints(TrainerCallback):
 class _Watch(TrainerCallback):
     """Moves the bar, and stops a training whose loss or gradient is no number any more."""
 
-    def __init__(self, training: Training, bar: Bar) -> None:
+    def __init__(self, training: FitSettings, bar: Bar) -> None:
         self.training, self.bar = training, bar
 
     def on_log(self, args, state, control, logs: dict[str, float] | None = None, **kwargs) -> None:

@@ -10,7 +10,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True)
-class Preference:
+class RawPreference:
     """A prompt with two different completions, the better one first. `prompt` is a text or ((role, content), ...)."""
 
     prompt: str | Messages
@@ -20,7 +20,7 @@ class Preference:
 
 def preference(
     prompt: object, chosen: object, rejected: object, turn_marker: str | None, has_prompt: bool
-) -> Preference:
+) -> RawPreference:
     """Read one record's three fields. `has_prompt` is False where the data have no prompt column (implicit prompt).
 
     Raises: RecordError naming the field.
@@ -39,9 +39,9 @@ def preference(
             "plain mixed with messages", "'prompt' is a list of messages, 'chosen' and 'rejected' are texts"
         )
     elif has_prompt:
-        found = Preference(text(prompt, "prompt"), text(chosen, "chosen"), text(rejected, "rejected"))
+        found = RawPreference(text(prompt, "prompt"), text(chosen, "chosen"), text(rejected, "rejected"))
     else:
-        found = Preference(*split_implicit(text(chosen, "chosen"), text(rejected, "rejected"), turn_marker))
+        found = RawPreference(*split_implicit(text(chosen, "chosen"), text(rejected, "rejected"), turn_marker))
     if found.chosen == found.rejected:
         raise RecordError("chosen is rejected", "'chosen' and 'rejected' are the same text")
     return found
@@ -85,7 +85,7 @@ def num_shared(a: Sequence[object], b: Sequence[object]) -> int:
     return low
 
 
-def _conversational(prompt: object, chosen: Messages, rejected: Messages) -> Preference:
+def _conversational(prompt: object, chosen: Messages, rejected: Messages) -> RawPreference:
     given = messages(prompt, "prompt") if isinstance(prompt, list) else None
     if given is None:
         # Also where a plain 'prompt' stands beside whole conversations (ultrafeedback_binarized): TRL's rule.
@@ -105,7 +105,9 @@ def _conversational(prompt: object, chosen: Messages, rejected: Messages) -> Pre
         raise RecordError(
             "prompt ends with assistant", "the last message of the prompt is the assistant's; nobody asks"
         )
-    return Preference(given, _reply(chosen[len(starts[0]) :], "chosen"), _reply(rejected[len(starts[1]) :], "rejected"))
+    return RawPreference(
+        given, _reply(chosen[len(starts[0]) :], "chosen"), _reply(rejected[len(starts[1]) :], "rejected")
+    )
 
 
 def _reply(turns: Messages, name: str) -> str:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from rlx.core.error import UserError
 from rlx.core.world import Messages
 from rlx.world.bad_record import BadRecords, RecordError
-from rlx.world.conversation import Preference, messages, preference, text
-from rlx.world.preference_file import Source
+from rlx.world.conversation import RawPreference, messages, preference, text
+from rlx.world.preference_file import PreferenceSource
 from rlx.world.split import prompt_key
 
 
@@ -26,7 +26,7 @@ class Columns(NamedTuple):
 
 class Placed(NamedTuple):
     place: str  # "pairs.jsonl:12"
-    item: Preference
+    item: RawPreference
 
 
 @dataclass
@@ -34,8 +34,8 @@ class PreferenceData:
     """`counts` says what was found, `left_out` how many records were not used and why, `hashes` (by role of the source)
     what the content is: of a file's bytes, or of a folder's or Hub dataset's records."""
 
-    preferences: list[Preference] = field(default_factory=list)
-    heldout: list[Preference] = field(default_factory=list)
+    preferences: list[RawPreference] = field(default_factory=list)
+    heldout: list[RawPreference] = field(default_factory=list)
     demonstrations: list[tuple[str | Messages, str]] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -43,9 +43,9 @@ class PreferenceData:
 
 
 def read_data(
-    source: Source,
-    heldout: Source | None,
-    demonstrations: Source | None,
+    source: PreferenceSource,
+    heldout: PreferenceSource | None,
+    demonstrations: PreferenceSource | None,
     columns: Columns,
     turn_marker: str | None,
     refuse_bad: bool,
@@ -73,7 +73,12 @@ def read_data(
 
 
 def _preferences(
-    source: Source, columns: Columns, turn_marker: str | None, bad: BadRecords, data: PreferenceData, role: str
+    source: PreferenceSource,
+    columns: Columns,
+    turn_marker: str | None,
+    bad: BadRecords,
+    data: PreferenceData,
+    role: str,
 ) -> list[Placed]:
     names = [columns.prompt or "prompt", columns.chosen, columns.rejected]
     rows, seen = _rows(source, names, bad, data, role)
@@ -102,7 +107,9 @@ def _renamed(fault: RecordError, columns: Columns) -> RecordError:
     return RecordError(fault.reason, detail)
 
 
-def _demonstrations(source: Source, bad: BadRecords, data: PreferenceData) -> list[tuple[str | Messages, str]]:
+def _demonstrations(
+    source: PreferenceSource, bad: BadRecords, data: PreferenceData
+) -> list[tuple[str | Messages, str]]:
     rows, seen = _rows(source, ["prompt", "completion", "messages"], bad, data, "demonstrations")
     if "messages" not in seen:
         _demand_columns(source, ["prompt", "completion"], seen)
@@ -132,7 +139,7 @@ def _demonstration(prompt: object, completion: object) -> tuple[str | Messages, 
 
 
 def _rows(
-    source: Source, names: Sequence[str], bad: BadRecords, data: PreferenceData, role: str
+    source: PreferenceSource, names: Sequence[str], bad: BadRecords, data: PreferenceData, role: str
 ) -> tuple[list[tuple[str, list[object]]], dict[str, None]]:
     """(place, the values of `names`, None where missing) of every record with fields, and all field names seen."""
     rows: list[tuple[str, list[object]]] = []
@@ -158,7 +165,7 @@ def _rows(
     return rows, seen
 
 
-def _demand_columns(source: Source, names: Sequence[str], seen: dict[str, None]) -> None:
+def _demand_columns(source: PreferenceSource, names: Sequence[str], seen: dict[str, None]) -> None:
     missing = [name for name in names if name not in seen]
     if not missing:
         return
@@ -186,7 +193,7 @@ def _apart(placed: list[Placed], heldout: list[Placed], bad: BadRecords) -> list
 
 
 def _one_kind(
-    read: dict[str, list[Placed]], demonstrations: list[tuple[str | Messages, str]], source: Source | None
+    read: dict[str, list[Placed]], demonstrations: list[tuple[str | Messages, str]], source: PreferenceSource | None
 ) -> None:
     kinds = {role: type(placed[0].item.prompt) for role, placed in read.items() if placed}
     if demonstrations and source:
@@ -196,14 +203,14 @@ def _one_kind(
         raise UserError(f"the files must all be plain or all conversational ({said})")
 
 
-def _distinct(placed: list[Placed], keep_duplicates: bool, data: PreferenceData) -> list[Preference]:
+def _distinct(placed: list[Placed], keep_duplicates: bool, data: PreferenceData) -> list[RawPreference]:
     distinct = dict.fromkeys(p.item for p in placed)
     duplicates = len(placed) - len(distinct)
     data.counts["duplicate pairs"] += duplicates
     alike = sum(p.chosen.strip() == p.rejected.strip() for p in distinct)
     data.counts["pairs that differ in outer white space only"] += alike
     data.counts["pairs that another contradicts"] += sum(
-        Preference(p.prompt, p.rejected, p.chosen) in distinct for p in distinct
+        RawPreference(p.prompt, p.rejected, p.chosen) in distinct for p in distinct
     )
     if keep_duplicates:
         return [p.item for p in placed]

@@ -29,7 +29,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Source:
+class PreferenceSource:
     """Where records come from. `subset`, `split` and `revision` are for folders and the Hub; a file has none."""
 
     path: str

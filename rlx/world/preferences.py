@@ -10,9 +10,9 @@ from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.world import AnyPair, Demonstration, Judge, Messages, Pair, PairUse, PreferenceModel, Prompt, Split
 from rlx.world.bad_record import OnBadRecord
-from rlx.world.conversation import Preference
+from rlx.world.conversation import RawPreference
 from rlx.world.preference_data import Columns, PreferenceData, read_data
-from rlx.world.preference_file import KINDS, Source
+from rlx.world.preference_file import KINDS, PreferenceSource
 from rlx.world.split import point, prompt_id, prompt_key, share_of
 
 log = logging.getLogger(__name__)
@@ -203,10 +203,10 @@ class Preferences:
                 f"out), fewer than world.{minimum}={wanted}; bring more data or make world.{share} {change}"
             )
 
-    def _divided(self, data_seed: int) -> dict[str, dict[str, list[Preference]]]:
+    def _divided(self, data_seed: int) -> dict[str, dict[str, list[RawPreference]]]:
         """Share -> prompt key -> the pairs of this prompt, in the order of the file."""
         if data_seed not in self._divisions:
-            divided: dict[str, dict[str, list[Preference]]] = {share: {} for share in SHARES}
+            divided: dict[str, dict[str, list[RawPreference]]] = {share: {} for share in SHARES}
             for item in self._data.heldout:
                 divided["heldout"].setdefault(prompt_key(item.prompt), []).append(item)
             for item in self._data.preferences:
@@ -217,14 +217,14 @@ class Preferences:
         return self._divisions[data_seed]
 
     @cached_property
-    def _divisions(self) -> dict[int, dict[str, dict[str, list[Preference]]]]:
+    def _divisions(self) -> dict[int, dict[str, dict[str, list[RawPreference]]]]:
         return {}
 
     @cached_property
     def _data(self) -> PreferenceData:
         if self.path is None:
             raise UserError(f"world.path is not set: give {KINDS}")
-        source = Source(self.path, self.subset, self.split, self.revision)
+        source = PreferenceSource(self.path, self.subset, self.split, self.revision)
         data = read_data(
             source,
             self._other(self.heldout_path, self.heldout_split),
@@ -240,13 +240,17 @@ class Preferences:
             self._prompt(data.preferences[0].prompt)
         return data
 
-    def _other(self, path: str | None, split: str) -> Source | None:
+    def _other(self, path: str | None, split: str) -> PreferenceSource | None:
         if path is None:
             return None
         # Another split of the same dataset is taken at the same revision; another dataset has its own newest.
-        return Source(path, self.subset, split, self.revision) if path == self.path else Source(path, None, split, None)
+        return (
+            PreferenceSource(path, self.subset, split, self.revision)
+            if path == self.path
+            else PreferenceSource(path, None, split, None)
+        )
 
-    def _pairs(self, groups: dict[str, list[Preference]], data_seed: int) -> list[Pair]:
+    def _pairs(self, groups: dict[str, list[RawPreference]], data_seed: int) -> list[Pair]:
         items = [item for group in groups.values() for item in group]
         items.sort(key=lambda p: point("pair", data_seed, prompt_id(p.prompt), p.chosen, p.rejected))
         return [Pair(self._prompt(p.prompt), p.chosen, p.rejected) for p in items]

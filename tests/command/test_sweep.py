@@ -15,8 +15,8 @@ import yaml
 from rlx.command.check import checked
 from rlx.command.compose import compose, flags_last
 from rlx.command.sweep import parallel, rows_of
-from rlx.command.sweep_index import SweepDirectory, axes_of, read_rows
-from rlx.core.run_name import run_name, sweep_name
+from rlx.run.name import run_name, sweep_name
+from rlx.run.sweep_index import SweepDirectory, axes_of, read_rows
 
 # Its model is not there: a cell fails within the seconds that imports take.
 BROKEN = ["world=preferences", "world.path=pairs.jsonl", "model=pretrained", "model.path=nowhere", "tracker=jsonl"]

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlx.comparison.sweep import GOLD, AxisDifference, Comparison
+from rlx.comparison.sweep import GOLD, AxisDifference, SweepComparison
 from rlx.comparison.unit import units_of
-from rlx.core.sweep_record import CellRecord, SweepRecord
 from rlx.metric.interval import mean_interval
+from rlx.run.sweep_record import CellRecord, SweepRecord
 
 CROSSED = [(seed, data) for data in range(3) for seed in range(3)]
 FAILED = [(0, 0), (1, 0), (2, 0), (0, 1), (2, 1), (1, 2)]
@@ -56,7 +56,7 @@ def whole_page(runs, data_sd, run_sd, rng, lost=()) -> tuple[AxisDifference, np.
                 name = f"{reward}-{reference}-{run}"
                 metrics = {GOLD: gold} if state == "done" else {}
                 cells.append(CellRecord(name, axes, *run, state, "", 1.0, metrics, None))
-    comparison = Comparison(SweepRecord(Path("sweep"), cells, {}, {}))
+    comparison = SweepComparison(SweepRecord(Path("sweep"), cells, {}, {}))
     (found,) = (one for one in comparison.differences if one.axis == "reward")
     return found, np.asarray(effect["warm"])
 

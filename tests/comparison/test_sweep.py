@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rlx.comparison.curve import curve_of, mean_curve
-from rlx.comparison.sweep import GOLD, Comparison
-from rlx.core.sweep_record import load_sweep, named
+from rlx.comparison.sweep import GOLD, SweepComparison
+from rlx.run.sweep_record import load_sweep, named
 from tests.synthetic_sweep import write_sweep
 
 AXES = {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
@@ -13,7 +13,7 @@ AXES = {"reward": ["single", "warm"], "reference": ["frozen", "soup"]}
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return Comparison(load_sweep(write_sweep(tmp_path_factory.mktemp("runs"), AXES)))
+    return SweepComparison(load_sweep(write_sweep(tmp_path_factory.mktemp("runs"), AXES)))
 
 
 def test_axes_and_their_values_are_in_the_order_in_which_they_were_typed(whole):
@@ -41,7 +41,7 @@ def test_a_difference_is_of_the_same_seeds_averaged_over_the_other_axis(whole):
 
 def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
     """Seed 1 of single/frozen failed: seed 1 of reward is then compared with soup alone."""
-    comparison = Comparison(load_sweep(write_sweep(tmp_path, AXES, failed=[1])))
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, AXES, failed=[1])))
     gold = {(c.axes["reward"], c.axes["reference"], c.seed): c.metrics[GOLD] for c in comparison.sweep.done}
     assert len(gold) == 11
     (found,) = (one for one in comparison.differences if one.axis == "reward" and one.measure == GOLD)
@@ -56,19 +56,19 @@ def test_a_cell_that_failed_takes_its_pair_with_it_and_nothing_else(tmp_path):
 
 
 def test_one_seed_gives_means_without_bounds_and_differences_without_claims(tmp_path):
-    comparison = Comparison(load_sweep(write_sweep(tmp_path, AXES, seeds=[4])))
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, AXES, seeds=[4])))
     assert comparison.means["warm · soup"][GOLD].low is None
     assert not any(one.difference.distinguishable for one in comparison.differences)
 
 
 def test_a_sweep_over_seeds_alone_has_one_combination_and_no_differences(tmp_path):
-    comparison = Comparison(load_sweep(write_sweep(tmp_path, {})))
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, {})))
     assert comparison.sweep.labels == ["all"] and comparison.differences == []
     assert comparison.means["all"][GOLD].units.num == 3
 
 
 def test_a_run_that_was_cut_off_does_not_cut_off_the_mean_of_those_that_are_done(tmp_path):
-    comparison = Comparison(load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, unfinished=[0])))
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, unfinished=[0])))
     assert len(comparison.curves["single"]) == 2
     assert list(comparison.mean_curves["single"].steps_S) == list(range(0, 81, 10))
 
@@ -76,7 +76,7 @@ def test_a_run_that_was_cut_off_does_not_cut_off_the_mean_of_those_that_are_done
 def test_fits_take_the_evaluations_of_all_seeds_of_training_and_of_best_of_n(tmp_path):
     """Made without own noise from a = .9, b = .62 for training, and 1.1 x .9, .5 x .62 for best-of-n."""
     axes = {"optimizer": ["ppo", "bon"]}
-    comparison = Comparison(load_sweep(write_sweep(tmp_path, axes, noise=0.0)))
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, axes, noise=0.0)))
     bon, ppo = comparison.fits["bon"], comparison.fits["ppo"]
     assert (bon.kind, ppo.kind) == ("bon", "rl")
     assert (bon.a, bon.b) == pytest.approx((0.99, 0.31)) and bon.num == 3 * 8
@@ -102,11 +102,11 @@ def test_data_seeds_weigh_alike_in_mean_curves_and_fits_however_many_runs_they_h
     """Data seed 1 has one run, data seed 0 two: the mean curve is half of the one and a quarter of each of the others."""
     sweep = load_sweep(write_sweep(tmp_path, {}))
     cells = [dataclasses.replace(cell, data_seed=int(cell.seed == 2)) for cell in sweep.cells]
-    comparison = Comparison(dataclasses.replace(sweep, cells=cells))
+    comparison = SweepComparison(dataclasses.replace(sweep, cells=cells))
     one, two, three = comparison.curves["all"]
     gold = comparison.mean_curves["all"].gold_S
     assert np.allclose(gold, one.gold_S / 4 + two.gold_S / 4 + three.gold_S / 2)
-    doubled = Comparison(
+    doubled = SweepComparison(
         dataclasses.replace(sweep, cells=[*cells, dataclasses.replace(cells[2], name="again", seed=3)])
     )
     assert doubled.fits["all"].b == pytest.approx(comparison.fits["all"].b)

@@ -10,7 +10,7 @@ from rlx.command.check import checked
 from rlx.command.compose import compose
 from rlx.compute.launcher import launch
 from rlx.core.build import build
-from rlx.core.stop import Stopped
+from rlx.process.stop import Stopped
 from tests.compute.test_launcher import MINIATURE, TWO, hashes, rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # s; several processes on few cores

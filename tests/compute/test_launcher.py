@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from several_runs import pids_of_workers
 
-from rlx.core.stop import REQUEUE
+from rlx.process.stop import REQUEUE
 
 pytestmark = pytest.mark.timeout(1200)  # s; several processes on few cores
 MINIATURE = shlex.split(

@@ -7,7 +7,7 @@ from bandit import Table, as_it_is, bandit_model, move_tokenizer
 from rlx.core.rollout import Batch, PolicyOutput
 from rlx.core.sampler import Drawn
 from rlx.core.world import Prompt
-from rlx.engine.experience import Actors, draw, score
+from rlx.engine.experience import RolloutModels, draw, score
 from rlx.engine.importance import measured, truncated_weights
 from rlx.model.actor_critic import with_critic
 from rlx.optimizer.ppo import PPO
@@ -39,7 +39,7 @@ def rollout(sampler):
     """64 completions of the bandit policy that thinks PI, drawn by `sampler` and scored by the real engine."""
     policy = with_critic(bandit_model(PI_V.tolist()), "shared")
     reference = with_critic(bandit_model([1 / 8] * 8), "none")
-    actors = Actors(reference, as_it_is(Table(F.tolist())), sampler, 64, move_tokenizer(), None)
+    actors = RolloutModels(reference, as_it_is(Table(F.tolist())), sampler, 64, move_tokenizer(), None)
     prompts, ids = [Prompt(str(i), "move2") for i in range(64)], torch.full((64, 1), 2)
     drawn = draw(policy, sampler, prompts, ids, ids.bool(), range(64))
     return score(drawn, policy, actors, seed=0, with_preferences=False)[0]

@@ -9,13 +9,13 @@ from peft import LoraConfig
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM, TrainingArguments
 
-from rlx.core import checkpoints
+from rlx.artefact import training_state
 from rlx.core.error import UserError
 from rlx.core.world import Prompt
-from rlx.engine.experience import Actors
+from rlx.engine.experience import RolloutModels
 from rlx.engine.export import export_policy
 from rlx.engine.prompts import EncodedPrompts, indices_of_step
-from rlx.engine.trainer import OnPolicyTrainer, Plan
+from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
 from rlx.optimizer.ppo import PPO
@@ -98,10 +98,10 @@ def trainer(
         max_grad_norm=1.0,
         lr_scheduler_type="linear",
     )
-    actors = Actors(
+    actors = RolloutModels(
         reference, as_it_is(CountsFives(broken)), Transformers(8, 1.0, 64), 64, tokenizer=None, preference_model=None
     )
-    plan = Plan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
+    plan = TrainingPlan(num_steps=steps, num_prompts=8, num_micro=micro, checkpoint_interval=interval, seed=0)
 
     def keep(step, row):
         rows.append((step, {k: v for k, v in row.items() if not k.startswith("time/")}))
@@ -143,7 +143,7 @@ def test_a_resumed_run_ends_with_the_numbers_of_an_undisturbed_one(tiny_llama, t
     start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
     whole, resumed = [], []
     trainer(tiny_llama, tmp_path / "whole", whole, steps=6, bf16=bf16).train()
-    found = checkpoints.latest(tmp_path / "whole")
+    found = training_state.latest(tmp_path / "whole")
     assert (found.step, found.more, found.layout) == (4, {"beta": 0.01}, "whole")
     again = type(tiny_llama).__mro__[2](tiny_llama.config)
     again.load_state_dict(start)
@@ -185,7 +185,7 @@ def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_
     )
     learner.train()
     assert rows[-1][1]["objective/scores"] > rows[0][1]["objective/scores"] + 0.05
-    assert checkpoints.latest(tmp_path / "checkpoints").step == 25
+    assert training_state.latest(tmp_path / "checkpoints").step == 25
     kept = {k: v for k, v in learner.plain_policy().state_dict().items() if k.endswith("q_proj.base_layer.weight")}
     assert kept and all(
         torch.equal(v, start[k.removeprefix("base_model.model.").replace("base_layer.", "")])
@@ -245,7 +245,7 @@ def test_in_bfloat16_steps_that_it_would_round_to_nothing_add_up_in_the_masters(
     learner = trainer(tiny_llama, tmp_path, rows, steps=4, critic=critic, lr=1e-6, bf16=True)
     learner.train()
     assert all(torch.tensor(list(row.values())).isfinite().all() for _, row in rows)
-    state = checkpoints.latest(tmp_path).path / "model.safetensors"
+    state = training_state.latest(tmp_path).path / "model.safetensors"
     for found in (learner.plain_policy().state_dict(), load_file(state)):
         moved = torch.cat([(found[k] != v).flatten() for k, v in start.items() if "layers" in k])
         assert {x.dtype for x in found.values()} == {torch.float32} and moved.float().mean() > 0.9

@@ -6,10 +6,10 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel
 
-from rlx.engine.forward import compared_with, said_by
+from rlx.engine.forward import logprobs_of, reference_logits
 from rlx.model import output_head
 from rlx.model.actor_critic import with_adapters, with_critic
-from rlx.model.bare import standing_in, without_adapters
+from rlx.model.bare import substituted_by, without_adapters
 from rlx.sampler.transformers import Transformers
 
 IDS = torch.tensor([[0, 0, 5, 6, 7, 1, 0], [2, 3, 4, 8, 9, 10, 1]])
@@ -38,11 +38,11 @@ def test_it_says_and_draws_what_a_second_copy_of_the_start_would(tiny_llama, cri
     start = with_critic(copy.deepcopy(tiny_llama), "none").eval()
     policy = learnt(tiny_llama, critic)
     bare = without_adapters(policy)
-    there, here = said_by(start, *ROWS, 1.0, 64, entropy=True), said_by(bare, *ROWS, 1.0, 64, entropy=True)
+    there, here = logprobs_of(start, *ROWS, 1.0, 64, entropy=True), logprobs_of(bare, *ROWS, 1.0, 64, entropy=True)
     same(there.logps_BT, here.logps_BT)
     same(there.entropies_BT, here.entropies_BT)
     assert here.values_BT is None and policy.training
-    moved = said_by(policy, *ROWS, 1.0, 64).logps_BT
+    moved = logprobs_of(policy, *ROWS, 1.0, 64).logps_BT
     assert (moved - here.logps_BT).abs().max() > 0.01
     sampler = Transformers(max_new_tokens=5, temperature=1.0, batch_size=2)
     drawn = [sampler.draw(model, *ROWS[:2], seeds=[3, 4]).ids_BT for model in (start, bare)]
@@ -63,7 +63,7 @@ def test_a_loss_may_compare_the_policy_with_itself_without_adapters(tiny_llama, 
     found = []
     for reference in (start, without_adapters(policy)):
         policy.zero_grad()
-        compared = policy(**inputs, **asked, against=compared_with(reference, inputs, kl, **asked))["compared"]
+        compared = policy(**inputs, **asked, against=reference_logits(reference, inputs, kl, **asked))["compared"]
         compared.sum().backward()
         grads = {name: x.grad.clone() for name, x in policy.named_parameters() if x.grad is not None}
         assert any("lora_A" in name for name in grads) and all("base_layer" not in name for name in grads)
@@ -93,12 +93,12 @@ def test_adapters_start_from_their_own_seed_whatever_was_drawn_before(tiny_llama
 def test_while_a_copy_stands_in_for_the_policy_it_is_the_copy_that_is_asked(tiny_llama):
     policy = learnt(tiny_llama)
     bare, other = without_adapters(policy), copy.deepcopy(policy)
-    before = said_by(bare, *ROWS, 1.0, 64).logps_BT
+    before = logprobs_of(bare, *ROWS, 1.0, 64).logps_BT
     with torch.no_grad():
         other.get_output_embeddings().weight.mul_(2)
-    with standing_in(policy, other):
-        assert not torch.allclose(said_by(bare, *ROWS, 1.0, 64).logps_BT, before, atol=1e-3)
-    same(said_by(bare, *ROWS, 1.0, 64).logps_BT, before)
+    with substituted_by(policy, other):
+        assert not torch.allclose(logprobs_of(bare, *ROWS, 1.0, 64).logps_BT, before, atol=1e-3)
+    same(logprobs_of(bare, *ROWS, 1.0, 64).logps_BT, before)
     assert len(list(policy.modules())) == len(list(other.modules()))
-    with standing_in(policy, policy):
-        same(said_by(bare, *ROWS, 1.0, 64).logps_BT, before)
+    with substituted_by(policy, policy):
+        same(logprobs_of(bare, *ROWS, 1.0, 64).logps_BT, before)

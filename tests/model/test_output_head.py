@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from rlx.engine.forward import compared_with
+from rlx.engine.forward import reference_logits
 from rlx.model import output_head
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.bare import without_adapters
@@ -51,7 +51,7 @@ def all_that_is_said(kind: str, temperature: float, lora: LoraConfig | None):
     ids = torch.randint(2, WORDS, (3, LENGTH + 4), generator=torch.Generator().manual_seed(0))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     asked = {"completion_length": LENGTH, "temperature": temperature}
-    out = policy(**inputs, **asked, entropy=True, against=compared_with(other, inputs, kl, **asked))
+    out = policy(**inputs, **asked, entropy=True, against=reference_logits(other, inputs, kl, **asked))
     weights = torch.randn(3, LENGTH, generator=torch.Generator().manual_seed(2))
     sum((x * weights).sum() for x in out.values()).backward()
     return out | {name: x.grad for name, x in policy.named_parameters() if x.grad is not None}
@@ -118,7 +118,7 @@ def test_the_head_is_called_once_however_many_chunks_there_are(monkeypatch):
     for chunk in (2**25, 4 * WORDS):
         monkeypatch.setattr(output_head, "CHUNK", chunk)
         calls.clear()
-        out = policy(**inputs, **asked, against=compared_with(without_adapters(policy), inputs, kl, **asked))
+        out = policy(**inputs, **asked, against=reference_logits(without_adapters(policy), inputs, kl, **asked))
         out["compared"].sum().backward()
         assert len(calls) == 1
         assert "forward" not in vars(policy.get_output_embeddings())

@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM
 from rlx.command.compose import conf_dir
 from rlx.core.error import UserError
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout
-from rlx.engine.forward import compared_with, inputs_of
+from rlx.engine.forward import inputs_of, reference_logits
 from rlx.engine.minibatch import minibatches
 from rlx.model.actor_critic import with_critic
 from rlx.optimizer.superhf import SuperHF, best, superhf_loss
@@ -165,7 +165,7 @@ def test_distributions_are_compared_where_they_predict_the_completions_tokens(ti
     prompts, prompt_mask = torch.tensor([[0, 4, 7], [3, 5, 9]]), torch.tensor([[False, True, True], [True] * 3])
     ids, mask = torch.tensor([[6, 8, 1], [2, 1, 0]]), torch.tensor([[True] * 3, [True, True, False]])
     inputs, asked = inputs_of(prompts, prompt_mask, ids, mask), {"completion_length": 3, "temperature": 0.7}
-    against = compared_with(other, inputs, superhf().comparison(KL_BETA), **asked)
+    against = reference_logits(other, inputs, superhf().comparison(KL_BETA), **asked)
     out = with_critic(tiny_llama, "none")(**inputs, **asked, against=against)
     for row, text in enumerate(([4, 7, 6, 8, 1], [3, 5, 9, 2, 1])):
         length = int(mask[row].sum())

@@ -1,6 +1,6 @@
 import torch
 
-from rlx.sampler.transformers import Transformers, batches, inverse_cdf
+from rlx.sampler.transformers import Transformers, inverse_cdf, length_batches
 
 PROMPTS = torch.tensor([[0, 3, 4], [5, 6, 7], [0, 0, 8], [9, 3, 5]])
 MASK = PROMPTS != 0
@@ -31,10 +31,14 @@ def test_a_rows_draw_depends_on_its_seed_and_not_on_its_batch(tiny_llama):
 
 
 def test_prompts_of_like_length_are_drawn_together_and_rows_of_one_length_as_they_come():
-    assert [rows.tolist() for rows in batches(torch.tensor([9, 2, 5, 2, 9, 5, 2]), 3)] == [[1, 3, 6], [0, 2, 5], [4]]
-    assert [rows.tolist() for rows in batches(torch.tensor([7, 7, 7, 7, 7]), 2)] == [[0, 1], [2, 3], [4]]
-    assert [rows.tolist() for rows in batches(torch.tensor([9, 2, 5]), 3)] == [[0, 1, 2]]  # nothing to sort
-    assert list(batches(torch.tensor([]), 3)) == []
+    assert [rows.tolist() for rows in length_batches(torch.tensor([9, 2, 5, 2, 9, 5, 2]), 3)] == [
+        [1, 3, 6],
+        [0, 2, 5],
+        [4],
+    ]
+    assert [rows.tolist() for rows in length_batches(torch.tensor([7, 7, 7, 7, 7]), 2)] == [[0, 1], [2, 3], [4]]
+    assert [rows.tolist() for rows in length_batches(torch.tensor([9, 2, 5]), 3)] == [[0, 1, 2]]  # nothing to sort
+    assert list(length_batches(torch.tensor([]), 3)) == []
 
 
 def test_a_batch_is_no_wider_than_its_longest_prompt(tiny_llama):

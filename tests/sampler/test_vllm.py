@@ -13,7 +13,7 @@ import torch
 from rlx.command.compose import compose
 from rlx.core.build import build
 from rlx.core.error import UserError
-from rlx.sampler._engines import Asked, Row
+from rlx.sampler._engines import Asked, EngineRow
 from rlx.sampler.vllm import VLLM, padded
 
 ASKED = Asked(max_tokens=4, temperature=0.7, end_ids=(1, 9))
@@ -24,7 +24,7 @@ def sampler(**settings) -> VLLM:
 
 
 def test_rows_are_padded_and_end_where_an_end_of_sequence_was_drawn():
-    rows = [Row([5, 1], [-0.5, -1.0]), Row([5, 6, 7, 8], [-1.0, -2.0, -3.0, -4.0]), Row([9], [-0.25])]
+    rows = [EngineRow([5, 1], [-0.5, -1.0]), EngineRow([5, 6, 7, 8], [-1.0, -2.0, -3.0, -4.0]), EngineRow([9], [-0.25])]
     drawn = padded(rows, ASKED, pad_id=0)
     assert drawn.ids_BT.tolist() == [[5, 1, 0, 0], [5, 6, 7, 8], [9, 0, 0, 0]]
     assert drawn.mask_BT.sum(-1).tolist() == [2, 4, 1]
@@ -40,7 +40,7 @@ def test_no_rows_are_padded_to_none():
 
 def test_a_token_without_a_probability_is_not_learnt_from():
     with pytest.raises(RuntimeError, match="the policy it was given is broken"):
-        padded([Row([5], [float("nan")])], ASKED, pad_id=0)
+        padded([EngineRow([5], [float("nan")])], ASKED, pad_id=0)
 
 
 def test_every_row_has_its_own_seed_and_the_whole_softmax():

@@ -17,11 +17,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Trainin
 
 from rlx.core.settings import ProxySettings
 from rlx.core.world import Prompt
-from rlx.engine.experience import Actors
-from rlx.engine.forward import said_by
+from rlx.engine.experience import RolloutModels
+from rlx.engine.forward import logprobs_of
 from rlx.engine.prompts import EncodedPrompts
 from rlx.engine.proxy import Proxy
-from rlx.engine.trainer import OnPolicyTrainer, Plan
+from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.bare import without_adapters
 from rlx.optimizer.ppo import PPO
@@ -63,7 +63,7 @@ def random_policy(folder: Path) -> PreTrainedModel:
 
 def gap(policy: torch.nn.Module, drawn) -> float:
     """The largest difference, over drawn tokens, between what vLLM and the policy say of them, in nats."""
-    mine = said_by(policy, PROMPTS, MASK, drawn.ids_BT, drawn.mask_BT, SETTINGS["temperature"], ROWS).logps_BT
+    mine = logprobs_of(policy, PROMPTS, MASK, drawn.ids_BT, drawn.mask_BT, SETTINGS["temperature"], ROWS).logps_BT
     return (mine - drawn.logps_BT)[drawn.mask_BT].abs().max().item()
 
 
@@ -142,7 +142,7 @@ def facts_of_ppo(folder: Path, sampler: VLLM, steps: int) -> dict:
         remove_unused_columns=False, ignore_data_skip=True, max_grad_norm=1.0,
     )  # fmt: skip
     reference = with_critic(LlamaForCausalLM.from_pretrained(folder), "none").eval()
-    actors = Actors(
+    actors = RolloutModels(
         reference,
         Proxy(CountsFives(), ProxySettings(clip=None, missing_eos_penalty=0.0)),
         sampler,
@@ -152,7 +152,7 @@ def facts_of_ppo(folder: Path, sampler: VLLM, steps: int) -> dict:
     )
     ids = [row[kept].tolist() for row, kept in zip(PROMPTS, MASK, strict=True)]
     prompts = EncodedPrompts([Prompt(str(i), str(i)) for i in range(ROWS)], ids, 0, 0)
-    plan = Plan(num_steps=steps, num_prompts=16, num_micro=1, checkpoint_interval=1000, seed=0)
+    plan = TrainingPlan(num_steps=steps, num_prompts=16, num_micro=1, checkpoint_interval=1000, seed=0)
     keep: Callable = lambda step, row: rows.append(row)  # noqa: E731
     policy = with_critic(LlamaForCausalLM.from_pretrained(folder), "shared")
     OnPolicyTrainer(policy, args, ppo, KL(beta=0.01, target=None, horizon=1e4), actors, prompts, plan, keep).train()

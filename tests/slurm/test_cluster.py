@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlx.cli import main
-from rlx.command.sweep_index import read_rows
+from rlx.run.sweep_index import read_rows
 from rlx.slurm.job import submitted
 from tests.slurm.jobs import (
     LONGER,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlx.command.sweep_index import read_rows
+from rlx.run.sweep_index import read_rows
 from tests.slurm.jobs import (
     LONGER,
     ZERO2,

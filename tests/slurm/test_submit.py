@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlx.cli import main
-from rlx.command.runs import check_run_dir, load_config
+from rlx.run.state import check_run_dir, load_config
 from rlx.slurm.job import submitted
 from tests.slurm.commands import install
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from word_world import WordWorld, pretrained, reward_model, save_model, sft
 
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.supervised.reward_model import RewardMember
 from rlx.supervised.sft import SFTPolicy
 

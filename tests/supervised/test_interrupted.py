@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 from word_world import WordWorld, pretrained, reward_model, sft
 
-from rlx.core import interruption
+from rlx.artefact.store import MANIFEST, Store, TrainingContext
 from rlx.core.error import UserError
-from rlx.core.stop import Stopped
-from rlx.core.store import MANIFEST, Store, Workplace
+from rlx.process import interruption
+from rlx.process.stop import Stopped
 from rlx.supervised import trl_trainers
 from rlx.supervised.reward_model import RewardMember
 from rlx.supervised.sft import SFTPolicy
@@ -37,7 +37,7 @@ def recipe(kind: str, base):
 
 def prepared(root, recipe, minutes):
     """A store with all that `recipe` is trained on."""
-    store = Store(root, partial(Workplace, minutes=minutes))
+    store = Store(root, partial(TrainingContext, minutes=minutes))
     if isinstance(recipe, RewardMember):
         for needed in (recipe.pairs, recipe.head, recipe.reference_set):
             store.fetch(needed, 0)
@@ -135,7 +135,7 @@ def test_one_whose_checkpoint_lies_in_the_parts_of_another_layout_is_refused(bas
     with pytest.raises(
         UserError, match=r"was written as 'whole' and .* as 'zero2 on 8 processes': .* the SFT policy 0"
     ):
-        Store(tmp_path, partial(Workplace, layout="zero2 on 8 processes")).fetch(wanted, 0)
+        Store(tmp_path, partial(TrainingContext, layout="zero2 on 8 processes")).fetch(wanted, 0)
 
 
 def test_nothing_is_left_of_one_that_failed_before_its_first_checkpoint(base, tmp_path):

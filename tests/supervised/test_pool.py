@@ -9,7 +9,7 @@ from made_of import made_of
 from word_world import WordWorld, reward_model
 
 from rlx.core.seed import seed_of
-from rlx.engine.forward import said_by
+from rlx.engine.forward import logprobs_of
 from rlx.model.actor_critic import with_critic
 from rlx.reference.frozen import Frozen
 from rlx.reward.ensemble_mean import EnsembleMean
@@ -22,11 +22,11 @@ from rlx.supervised.pool import (
     PoolGold,
     PoolLogps,
     PoolScores,
-    batches,
     read_completions,
     read_factors,
     read_numbers,
     read_pool,
+    token_batches,
 )
 
 
@@ -79,7 +79,7 @@ def test_batches_have_every_completion_once_beside_its_own_prompt(pool, store):
     recipe = pool()
     drawn, prompts = read_pool(store.fetch(recipe, 0)), recipe.encoded(0)
     seen = []
-    for places, (prompt_ids, prompt_mask, ids, mask) in batches(prompts, drawn):
+    for places, (prompt_ids, prompt_mask, ids, mask) in token_batches(prompts, drawn):
         for b, place in enumerate(places.tolist()):
             assert prompt_ids[b][prompt_mask[b]].tolist() == list(prompts.ids[place // 6])
             assert torch.equal(ids[b][mask[b]], drawn.rows()[place])
@@ -112,7 +112,7 @@ def test_log_probabilities_are_those_of_whole_completions_under_the_policy(pool,
     drawn, prompts = read_pool(store.fetch(recipe, 0)), recipe.encoded(0)
     for place in (0, 13, 29):
         ids, prompt = drawn.rows()[place][None], torch.tensor(prompts.ids[place // 6])[None]
-        said = said_by(model, prompt, torch.ones_like(prompt).bool(), ids, torch.ones_like(ids).bool(), 1.0, 1)
+        said = logprobs_of(model, prompt, torch.ones_like(prompt).bool(), ids, torch.ones_like(ids).bool(), 1.0, 1)
         assert logps[place].item() == pytest.approx(said.logps_BT.sum().item(), abs=1e-4)
 
 

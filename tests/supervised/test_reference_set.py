@@ -1,4 +1,4 @@
-from rlx.core.store import Store
+from rlx.artefact.store import Store
 from rlx.supervised.reference_set import read_reference_set
 
 

@@ -6,8 +6,8 @@ from made_of import made_of
 from safetensors.torch import load_file
 from word_world import ARCHITECTURES, TEMPLATE, WordWorld, pretrained, reward_model, save_model, sft, word_tokenizer
 
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
-from rlx.core.store import Store
 from rlx.model.score_head import load_reward_model, pack, score_rows, score_tokens
 from rlx.model.tokens import encode_completion, encode_prompt
 from rlx.reward._ensemble import load_member

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from word_world import WordWorld, pretrained, sft
 
+from rlx.artefact.store import Store
 from rlx.core.error import UserError
-from rlx.core.store import Store
 from rlx.reference.soup import Soup
 from rlx.supervised.sft import SFTPolicy
 

@@ -2,7 +2,7 @@ import pytest
 from trl import extract_prompt
 
 from rlx.world.bad_record import RecordError
-from rlx.world.conversation import Preference, num_shared, preference, split_implicit
+from rlx.world.conversation import RawPreference, num_shared, preference, split_implicit
 
 MARKER = "\n\nAssistant:"
 ASKED = [{"role": "user", "content": "Sky?"}]
@@ -17,11 +17,11 @@ def read(chosen, rejected, prompt=None, has_prompt=True, turn_marker=MARKER):
 
 
 def test_plain_fields_are_kept_to_the_last_space():
-    assert read(" blue ", " green", "Sky? ") == Preference("Sky? ", " blue ", " green")
+    assert read(" blue ", " green", "Sky? ") == RawPreference("Sky? ", " blue ", " green")
 
 
 def test_messages_with_a_given_prompt():
-    assert read([says("Blue.")], [says("Green.")], ASKED) == Preference((("user", "Sky?"),), "Blue.", "Green.")
+    assert read([says("Blue.")], [says("Green.")], ASKED) == RawPreference((("user", "Sky?"),), "Blue.", "Green.")
 
 
 def test_a_given_prompt_that_the_completions_repeat_is_not_asked_twice():

@@ -7,7 +7,7 @@ from pyarrow import parquet
 
 from rlx.core.error import UserError
 from rlx.world.bad_record import RecordError
-from rlx.world.preference_file import Source
+from rlx.world.preference_file import PreferenceSource
 
 ROWS = [
     {"prompt": "Sky?", "chosen": "Blue – of course.", "rejected": "Green."},
@@ -17,7 +17,7 @@ LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).enco
 
 
 def source(path, split="train"):
-    return Source(str(path), subset=None, split=split, revision=None)
+    return PreferenceSource(str(path), subset=None, split=split, revision=None)
 
 
 def written(path, content):

@@ -8,8 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 from pyarrow import parquet
 
+from rlx.artefact.store import canonical
 from rlx.core.error import UserError
-from rlx.core.store import canonical
 from rlx.world.preferences import Preferences
 from rlx.world.split import prompt_key
 

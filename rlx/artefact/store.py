@@ -1,0 +1,211 @@
+"""Content-addressed artefacts: what a recipe and a seed make is made once, checked by hash, and shared by every run."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from filelock import FileLock, Timeout
+
+from rlx.artefact.training_state import MARK
+from rlx.process import processes
+
+log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+
+
+class Recipe(Protocol):
+    """A frozen dataclass whose fields, class name and VERSION say all that decides its files' content.
+
+    A field may be a number, string, bool, None, list, tuple, dict, another recipe, or any object with `fingerprint()`.
+    """
+
+    VERSION: ClassVar[int]
+
+    def build(self, directory: Path, store: "Store", seed: int) -> None:
+        """Write the artefact's files into the empty `directory`; fetch what it needs from `store`."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """Where a recipe trains. `distribution`: what transformers.TrainingArguments must be told where that is on several
+    processes. Checkpoints of it, laid out as `layout` says, are kept in `folder` every `minutes` and outlive a kill."""
+
+    folder: Path
+    distribution: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = "whole"
+    minutes: float = math.inf
+
+
+class Store:
+    """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
+
+    `workplace` makes the place of a training of its folder. Several processes fetch in the same order and build together;
+    what the first one writes is kept.
+    """
+
+    def __init__(self, root: Path, workplace: Callable[[Path], TrainingContext] = TrainingContext) -> None:
+        self.root, self._workplace = Path(root), workplace
+        self._verified: set[str] = set()
+        self._nested = 0.0  # s that went into artefacts built on the way to another
+
+    def path(self, recipe: Recipe, seed: int) -> Path:
+        """Where the artefact lies or would lie."""
+        return self.root / f"{type(recipe).__name__}-{address(recipe, seed)}"
+
+    def workplace(self, recipe: Recipe, seed: int) -> TrainingContext:
+        """Where the artefact trains. Its folder is kept until the artefact is there, and is common to all processes."""
+        return self._workplace(self._unfinished(self.path(recipe, seed)))
+
+    def has(self, recipe: Recipe, seed: int) -> bool:
+        """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""
+        return (self.path(recipe, seed) / MANIFEST).is_file()
+
+    def seconds(self, recipe: Recipe, seed: int) -> float | None:
+        """What building the artefact took, its parts apart; None if it is not there, was built before this was kept, or
+        was interrupted in its training."""
+        try:
+            return json.loads((self.path(recipe, seed) / MANIFEST).read_text()).get("seconds")
+        except (OSError, ValueError):
+            return None
+
+    def seconds_of_kin(self, recipe: Recipe) -> float | None:
+        """The longest that building an artefact took whose recipe differs from this one in its `index` at most, whatever
+        the seed; None if none was timed here."""
+        wanted, found = _of_any_index(canonical(recipe)), []
+        for path in self.root.glob(f"{type(recipe).__name__}-*/{MANIFEST}"):
+            try:
+                manifest = json.loads(path.read_text())
+                if _of_any_index(manifest["recipe"]) == wanted and manifest.get("seconds") is not None:
+                    found.append(float(manifest["seconds"]))
+            except (OSError, ValueError, KeyError):
+                continue
+        return max(found, default=None)
+
+    def fetch(self, recipe: Recipe, seed: int) -> Path:
+        """The artefact's folder, built first if it is missing or damaged. Of several processes, one builds."""
+        path = self.path(recipe, seed)
+        if path.name in self._verified:
+            return path
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._held(path):
+            damage = damaged(path) if processes.first() else None
+            if damage is not None:
+                if path.exists():
+                    log.warning("artefact %s is damaged (%s); building it again", path, damage)
+                self._clear_staging(path)
+            if processes.agreed(damage) is not None:
+                self._build(recipe, seed, path)
+        processes.wait()
+        self._verified.add(path.name)
+        return path
+
+    @contextmanager
+    def _held(self, path: Path) -> Iterator[None]:
+        """The artefact's lock, which the first process takes for all of its run."""
+        if not processes.first():
+            yield
+            return
+        lock = FileLock(self.root / f"{path.name}.lock")
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another process that is building %s", path.name)
+            held = lock.acquire()
+        with held:
+            yield
+
+    def _clear_staging(self, path: Path) -> None:
+        """Remove what killed builds of the artefact left. Call it under the artefact's lock: no live build has any then."""
+        for leftover in self.root.glob(f"{path.name}.*.tmp"):
+            log.info("removing %s, which a killed build left", leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _build(self, recipe: Recipe, seed: int, path: Path) -> None:
+        staging = Path(tempfile.mkdtemp(prefix=f"{path.name}.", suffix=".tmp", dir=self.root))
+        unfinished = self._unfinished(path)
+        start, nested, resumed = time.monotonic(), self._nested, _has_checkpoint(unfinished)
+        try:
+            recipe.build(staging, self, seed)
+            elapsed = time.monotonic() - start
+            own = round(elapsed - (self._nested - nested), 3)
+            self._nested = nested + elapsed
+            if not processes.first():
+                return
+            seconds = None if resumed else own  # of its end alone, they would say nothing of the next one
+            manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": seconds}
+            (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            shutil.rmtree(path, ignore_errors=True)
+            staging.rename(path)
+            shutil.rmtree(unfinished, ignore_errors=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if processes.first() and not _has_checkpoint(unfinished):
+                shutil.rmtree(unfinished, ignore_errors=True)
+
+    @staticmethod
+    def _unfinished(path: Path) -> Path:
+        return path.with_name(f"{path.name}.unfinished")
+
+
+def address(recipe: Recipe, seed: int) -> str:
+    """16 hex digits of the hash of the recipe tree and the seed."""
+    text = json.dumps([canonical(recipe), seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical(value: object) -> object:
+    """A JSON-able form of a recipe tree in which every dataclass carries its name and VERSION."""
+    if (fingerprint := getattr(value, "fingerprint", None)) is not None:
+        return [type(value).__name__, fingerprint()]
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return [type(value).__name__, getattr(value, "VERSION", 0), fields]
+    if isinstance(value, dict):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(v) for v in value]
+    assert value is None or isinstance(value, str | int | float | bool), f"{type(value)} cannot be part of a recipe"
+    return value
+
+
+def _of_any_index(recipe: Any) -> Any:
+    if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict):
+        recipe = [*recipe[:-1], {key: value for key, value in recipe[-1].items() if key != "index"}]
+    return json.loads(json.dumps(recipe, sort_keys=True))
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob(f"*/{MARK}"))
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """Relative path -> sha256 of every file below `directory`, the manifest apart."""
+    files = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(directory).as_posix(): _sha256(p) for p in files}
+
+
+def damaged(path: Path) -> str | None:
+    """Why the artefact at `path` cannot be used, or None if every file is as its manifest says."""
+    try:
+        wanted = json.loads((path / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError) as ex:
+        return f"no readable manifest: {ex}"
+    found = hashes(path)
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return f"{', '.join(wrong)} changed" if wrong else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,134 @@
+"""Two runs against each other as one HTML page; every text that a model or a user wrote is escaped."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from rlx.comparison.pair import Row, Versus
+from rlx.metric.length_control import MIN_PROMPTS
+from rlx.reporting.description import describe
+from rlx.reporting.evidence import Estimate
+from rlx.reporting.rendering import Tile
+from rlx.reporting.sample import NUM_SHOWN, plain, spans
+from rlx.reporting.verdict import Tone, bounds, direction, number, percent
+from rlx.run.name import content, differences
+from rlx.run.record import RunRecord
+
+
+def render_pair(
+    first: RunRecord, second: RunRecord, found: Versus, pairs: Sequence[tuple[Row, Row]], notes: Sequence[str]
+) -> str:
+    """The page. `notes` are what a reader has to know of how the samples were come by."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    headline, tone = verdict(found)
+    return environment.get_template("pair.html.jinja").render(
+        runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],
+        headline=headline,
+        tone=tone,
+        sentences=sentences(found),
+        tiles=tiles(found),
+        notes=notes,
+        unlike=unlike(first, second),
+        samples=shown(pairs),
+        num=found.num,
+        directories=[str(record.path) for record in (first, second)],
+    )
+
+
+def verdict(found: Versus) -> tuple[str, Tone]:
+    """What the mean difference in gold and the win rate bear together."""
+    if found.num < MIN_PROMPTS:
+        return f"Too few prompts to say which is better: {found.num} of at least {MIN_PROMPTS}", "unclear"
+    gold, won = direction(Estimate(*found.gold), 0.0), direction(Estimate(*found.win_rate), 0.5)
+    if gold * won < 0:
+        return "Mixed: the mean of gold and the win rate point in opposite directions", "caution"
+    if not gold and not won:
+        return "A and B cannot be told apart", "unclear"
+    word = "A has more gold than B" if gold + won > 0 else "A has less gold than B"
+    if gold and won:
+        return word, "better" if gold > 0 else "worse"
+    how = (
+        "on average, but not measurably prompt by prompt"
+        if gold
+        else "more often than not, but not measurably on average"
+    )
+    return f"{word} {how}", "caution"
+
+
+def sentences(found: Versus) -> list[str]:
+    """The numbers behind the headline."""
+    lines = [
+        f"A wins {percent(Estimate(*found.win_rate))} of {found.num} common held-out prompts, by gold; a tie counts half.",
+        f"Gold, A minus B: {_with_bounds(found.gold)} {found.unit}.",
+    ]
+    if found.win_rate_length_controlled is not None:
+        lines.append(
+            f"With the difference in length taken out, A wins {percent(Estimate(*found.win_rate_length_controlled))}."
+        )
+    proxy = (
+        "The proxies are not comparable: the runs were rewarded by different models."
+        if found.proxy is None
+        else f"Proxy, A minus B: {_with_bounds(found.proxy)} SD of the reference set."
+    )
+    return [*lines, proxy]
+
+
+def tiles(found: Versus) -> list[Tile]:
+    """The numbers that a decision starts from."""
+    share, gold = Estimate(*found.win_rate), Estimate(*found.gold)
+    value, _, interval = percent(share).partition(" [")
+    made = [
+        Tile("A wins", value, "of prompts, by gold", f"[{interval}"),
+        Tile("gold, A minus B", number(gold.value, plus=True), found.unit, bounds(gold.low, gold.high).strip()),
+    ]
+    if found.win_rate_length_controlled is not None:
+        value, _, interval = percent(Estimate(*found.win_rate_length_controlled)).partition(" [")
+        made.append(Tile("A wins at equal length", value, "of prompts, by gold", f"[{interval}"))
+    a, b = found.lengths
+    return [*made, Tile("length, A and B", f"{a:.1f} · {b:.1f}", f"{found.length_unit} per completion")]
+
+
+def unlike(first: RunRecord, second: RunRecord) -> list[tuple[str, str, str]]:
+    """Settings that the two runs do not share, with both values, their seed included."""
+    one_config, other_config = (
+        {**content(record.config), "seed": record.config.get("seed")} for record in (first, second)
+    )
+    rows = []
+    for line in differences(one_config, other_config):
+        key, _, values = line.partition(" (")
+        one, _, other = values.removesuffix(" now)").partition(" there, ")
+        rows.append((key, one, other))
+    return rows
+
+
+def shown(pairs: Sequence[tuple[Row, Row]]) -> list[dict[str, Any]]:
+    """Prompts by rank of the difference in gold: the largest for B, quartiles, the largest for A."""
+    ranked = sorted(pairs, key=lambda pair: (pair[0]["gold"] - pair[1]["gold"], pair[0]["prompt_id"]))
+    last = len(ranked) - 1
+    return [
+        {
+            "place": f"rank {rank + 1} of {last + 1} by gold of A minus B",
+            "prompt": plain(ranked[rank][0]["prompt"]),
+            "sides": [(title, _side(row)) for title, row in zip("AB", ranked[rank], strict=True)],
+            "difference": number(ranked[rank][0]["gold"] - ranked[rank][1]["gold"], plus=True),
+        }
+        for rank in sorted({round(i * last / (NUM_SHOWN - 1)) for i in range(NUM_SHOWN)})
+    ]
+
+
+def _side(row: Row) -> dict[str, Any]:
+    length = f" · {row['length']} tokens" if "length" in row else ""
+    return {
+        "note": f"gold {number(row['gold'])}{length}",
+        "spans": spans(row["completion"]),
+        "ended": bool(row.get("ended", True)),
+    }
+
+
+def _with_bounds(estimate: tuple[float, float, float]) -> str:
+    value, low, high = estimate
+    return number(value, plus=True) + bounds(low, high)
