@@ -17,7 +17,7 @@ COMPOSED = {
     "plan": "what a train would build, how long it takes, how much memory and disk; runs nothing",
 }
 PLAIN = {
-    "evaluate": "measure a finished run again on held-out prompts",
+    "evaluate": "measure a finished run again: other prompts, another sampling, another gold",
     "compare": "one run against another on the same held-out prompts, from the samples that both have kept",
     "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
     "report": "write a run's report.html again, or compare the runs of a sweep",
@@ -157,13 +157,17 @@ def _plain(verb: str, arguments: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help=f"{what}{NAMED}")
     if verb == "evaluate":
         parser.add_argument(
-            "--num-prompts", type=int, metavar="N", help="held-out prompts (default: as the run's config says)"
+            "overrides", nargs="*", metavar="KEY=VALUE", help="evaluation.*, sampler.*, compute.*, world.gold"
         )
-    options = vars(parser.parse_args(arguments))
-    run_dir = _existing_run(options.pop("run"), sweeps=verb == "report")
-    if options.get("num_prompts") is not None and options["num_prompts"] < 1:
-        raise UserError(f"--num-prompts {options['num_prompts']}: must be at least 1")
-    return _run_of(verb)(run_dir, **options)
+    asked = parser.parse_args(arguments)
+    run_dir = _existing_run(asked.run, sweeps=verb == "report")
+    if verb == "report":
+        return _run_of("report")(run_dir)
+    from rlx.command.overriding import overridden
+    from rlx.run.state import load_config
+
+    config = overridden(load_config(run_dir / "config.yaml"), asked.overrides)
+    return _run_of("evaluate")(run_dir, config, asked.overrides)
 
 
 def _existing_run(word: str, sweeps: bool) -> Path:

@@ -1,53 +1,80 @@
-"""`rlx evaluate RUN`: measure a finished run's model again on held-out prompts, as many as wanted."""
+"""`rlx evaluate RUN key=value ...`: measure a finished run again, on other prompts, with another sampling or by another gold."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from rlx.command.overriding import keys_of
+from rlx.comparison.other_gold import measured
 from rlx.core.error import UserError
+from rlx.core.settings import settings_of
 from rlx.experiment.assembly import assemble
-from rlx.experiment.cell import cell_of
+from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.keep_best import left_aside
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 from rlx.process.device import on_device
 from rlx.process.logs import speak
 from rlx.run.directory import RunDirectory
+from rlx.run.record import load_record
 from rlx.run.state import load_config
 
 log = logging.getLogger(__name__)
 
 
-def run(run_dir: Path, num_prompts: int | None) -> int:
-    """Write evaluation.json beside summary.json and show it. Raises UserError where there is no model yet."""
+def run(run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> int:
+    """Write evaluation.json, with the overrides and the metrics, beside summary.json and show it.
+
+    `config` is the run's with `overrides` in it. Where `world.gold` is all that changes, that judge reads the samples that
+    the run has kept and nothing is drawn. Raises UserError, with nothing written, where there is no model yet.
+    """
     speak()
-    if not (run_dir / "model" / "config.json").is_file():
-        raise UserError(f"{run_dir} has no model yet; finish it first: rlx train {run_dir}")
-    cell = cell_of(load_config(run_dir / "config.yaml"))
-    seed = cell.settings.data_seed
-    paths = {name: cell.store.fetch(recipe, seed) for name, recipe in cell.recipes().items()}
-    held_out = assemble(cell, paths).held_out
-    wanted = num_prompts or cell.settings.evaluation.final_num_prompts
-    if wanted > (there := len(held_out.prompts.prompts)):
-        raise UserError(f"--num-prompts {wanted}: the world has {there} held-out prompts; ask for at most those")
-    if not (cell.optimizer.num_epochs or getattr(cell.optimizer, "distill", False)):
-        log.warning(
-            "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
-        )
-    policy = on_device(with_critic(cell.model.policy(run_dir / "model"), "none"))
-    aside = left_aside(cell.settings, held_out.prompts.prompts)
-    row = measure_all(held_out.evaluate(policy, wanted, without=aside))
-    if aside:
-        log.warning("the prompts that chose the step of checkpoint.keep_best are left out; %d remain", _num(row))
-    RunDirectory(run_dir).write("evaluation.json", row)
-    table = Table("measurement", "value", title=f"{run_dir.name} on {_num(row)} held-out prompts", title_justify="left")
+    keys = keys_of(overrides)
+    row = _by_other_gold(run_dir, cell_of(config)) if set(keys) == {"world.gold"} else _drawn(run_dir, config, keys)
+    RunDirectory(run_dir).write("evaluation.json", {"overrides": list(overrides), "metrics": row})
+    prompts = f"{int(row['evaluation/num_prompts'])} held-out prompts"
+    title = " ".join([run_dir.name, f"on {prompts}", *(["with", *overrides] if overrides else [])])
+    table = Table("measurement", "value", title=title, title_justify="left")
     for name, value in row.items():
         table.add_row(name, f"{value:.4g}")
     Console().print(table)
     return 0
 
 
-def _num(row: dict[str, float]) -> int:
-    return int(row["evaluation/num_prompts"])
+def _by_other_gold(run_dir: Path, cell: Cell) -> dict[str, float]:
+    rows = list(load_record(run_dir).final_samples().values())
+    if not rows:
+        raise UserError(
+            f"{run_dir} has kept no samples of a final measurement; set evaluation.final_num_prompts too, and they are drawn"
+        )
+    log.info("world.gold judges the %d samples that the run has kept; nothing is drawn", len(rows))
+    return measured(rows, cell.judge())
+
+
+def _drawn(run_dir: Path, config: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, float]:
+    if not (run_dir / "model" / "config.json").is_file():
+        raise UserError(f"{run_dir} has no model yet; finish it first: rlx train {run_dir}")
+    cell, own = cell_of(config), settings_of(load_config(run_dir / "config.yaml"))
+    numbers = cell.settings.evaluation
+    once = "evaluation.num_prompts" in keys and "evaluation.final_num_prompts" not in keys
+    wanted = numbers.num_prompts if once else numbers.final_num_prompts
+    paths = {name: cell.store.fetch(recipe, cell.settings.data_seed) for name, recipe in cell.models().items()}
+    held_out = assemble(cell, paths).held_out
+    if wanted > (there := len(held_out.prompts.prompts)):
+        key = "num_prompts" if once else "final_num_prompts"
+        raise UserError(f"evaluation.{key}={wanted}: the world has {there} held-out prompts; ask for at most those")
+    if not (cell.optimizer.num_epochs or getattr(cell.optimizer, "distill", False)):
+        log.warning(
+            "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
+        )
+    policy = on_device(with_critic(cell.model.policy(run_dir / "model"), "none"))
+    aside = left_aside(own, held_out.prompts.prompts)
+    row = measure_all(held_out.evaluate(policy, wanted, without=aside))
+    if aside:
+        num = int(row["evaluation/num_prompts"])
+        log.warning("the prompts that chose the step of checkpoint.keep_best are left out; %d remain", num)
+    return row

@@ -301,7 +301,7 @@ def test_the_step_with_the_most_gold_on_half_of_the_prompts_is_exported_and_meas
     page = (run / "report.html").read_text()
     assert "The step that was kept" in page and f"This is the policy of step {kept} of 4" in page
     assert main(["evaluate", str(run)]) == 0
-    again = json.loads((run / "evaluation.json").read_text())
+    again = json.loads((run / "evaluation.json").read_text())["metrics"]
     assert again == pytest.approx({name: summary[name] for name in again}, rel=1e-5, abs=1e-5)
 
 
@@ -323,13 +323,19 @@ def test_a_killed_run_that_keeps_its_best_step_ends_as_an_undisturbed_one(keepin
 
 def test_a_run_may_be_measured_again(whole, cache, monkeypatch, capsys):
     monkeypatch.setenv("RLX_CACHE", str(cache))
-    assert main(["evaluate", str(whole), "--num-prompts", "16"]) == 0
-    again = json.loads((whole / "evaluation.json").read_text())
+    assert main(["evaluate", str(whole), "evaluation.num_prompts=16"]) == 0
+    written = json.loads((whole / "evaluation.json").read_text())
+    again = written["metrics"]
+    assert written["overrides"] == ["evaluation.num_prompts=16"]
     summary = json.loads((whole / "summary.json").read_text())
     of_policy = {name: value for name, value in summary.items() if not name.startswith("pairs/")}
     assert again == pytest.approx(of_policy, rel=1e-5, abs=1e-5)
-    assert main(["evaluate", str(whole), "--num-prompts", "100000"]) == 2
+    assert main(["evaluate", str(whole), "sampler.temperature=0.7", "evaluation.num_prompts=16"]) == 0
+    cooler = json.loads((whole / "evaluation.json").read_text())
+    assert cooler["metrics"]["objective/entropy"] != again["objective/entropy"]
+    assert main(["evaluate", str(whole), "evaluation.num_prompts=100000"]) == 2
     assert "held-out prompts" in capsys.readouterr().err
+    assert json.loads((whole / "evaluation.json").read_text()) == cooler
 
 
 def test_inpo_asks_the_labs_preference_model_which_gold_and_the_cycle_make(here):

@@ -20,12 +20,12 @@ def beta_can_reach_the_target(config: Config) -> str | None:
         return None
     completions = config["num_steps"] * config["num_prompts"] * config["optimizer"].get("num_samples", 1)
     most = math.exp(0.2 * completions / regularizer["horizon"])
-    if most >= 4:
+    if most >= 2:
         return None
     return (
         f"regularizer.target={regularizer['target']:g}: over {completions:,} completions, beta can change by a factor of "
         f"{most:.2f} at most with regularizer.horizon={regularizer['horizon']:g}; a horizon of "
-        f"{0.2 * completions / math.log(4):.0f} or less lets it change fourfold"
+        f"{0.2 * completions / math.log(2):.0f} or less lets it double or halve"
     )
 
 

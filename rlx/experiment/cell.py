@@ -76,6 +76,13 @@ class Cell:
 
     def recipes(self) -> dict[str, Recipe]:
         """Every artefact that the cell needs, by name, in the order in which they are built."""
+        named = self.models() | self.on_pairs()
+        for pool in self.pools().values():
+            named |= pool.named()
+        return named
+
+    def models(self) -> dict[str, Recipe]:
+        """The models of the policy's start, the reference, the proxy and gold, with what they are made from, by name."""
         members, policies, gold = self.members(), self.policies(), self.gold()
         trunks = {member.trunk()[0] for member in members}
         policies += sorted(trunks - set(policies), key=lambda policy: policy.index)
@@ -84,11 +91,7 @@ class Cell:
             named |= {"preference pairs": members[0].pairs, "score head": members[0].head}
         named["reference set"] = self.reference_set()
         named |= {f"reward model {member.index}": member for member in members}
-        named |= {"gold reward model": gold} if gold else {}
-        named |= self.on_pairs()
-        for pool in self.pools().values():
-            named |= pool.named()
-        return named
+        return named | ({"gold reward model": gold} if gold else {})
 
     def on_pairs(self) -> dict[str, Recipe]:
         """What is measured on the preference pairs: trivial baselines, the reward models, and gold where it is a reward

@@ -3,6 +3,8 @@
 METEOR (Lavie and Agarwal 2007) aligns words and lowers their harmonic mean of precision and recall by how scattered the
 matches are. Words match if they are equal or have the same Porter stem. METEOR's third stage, synonyms, is left out: it
 needs WordNet, which is data to download, so numbers are lower bounds of those with it. Porter stems are English.
+
+Its interval counts that pairs share texts: the dyadic variance of Aronow, Samii and Assenova 2015 (Political Analysis 23).
 """
 
 import random
@@ -10,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 
+import numpy as np
 from nltk.stem.porter import PorterStemmer
 from nltk.translate.meteor_score import single_meteor_score
+from scipy import stats
 
 from rlx.core.evaluation import Evaluation
 from rlx.core.seed import seed_of
@@ -53,17 +57,41 @@ def pairs_of(texts: Sequence[str], max_pairs: int, max_words: int) -> list[tuple
     return chosen
 
 
-def meteor_similarity(texts: Sequence[str], max_pairs: int = MAX_PAIRS, max_words: int = MAX_WORDS) -> float | None:
-    """Mean over ordered pairs of different texts' places; empty texts are left aside. None where fewer than two are left."""
-    texts = [text for text in texts if text.strip()]
-    scores = [meteor(texts[a], texts[b]) for i, j in pairs_of(texts, max_pairs, max_words) for a, b in ((i, j), (j, i))]
-    return sum(scores) / len(scores) if scores else None
+def scores_of_pairs(texts: Sequence[str], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return per pair the mean METEOR of its two orders, shape (num_pairs,)."""
+    return np.array([(meteor(texts[i], texts[j]) + meteor(texts[j], texts[i])) / 2 for i, j in pairs])
+
+
+def dyadic_interval(scores: np.ndarray, pairs: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean score where pairs that share a text are correlated; None below 4 texts.
+
+    Var = sum of e_p e_q over pairs p, q that share a text, over the squared number of pairs; at least its part p = q.
+    Student's t with as many degrees of freedom as texts, less two; the factor n / (n - 2) makes up for the estimated mean.
+    """
+    num_texts, error_P = len({text for pair in pairs for text in pair}), scores - scores.mean()
+    if num_texts < 4:
+        return None
+    of_text = np.zeros(1 + max(map(max, pairs)))
+    for side in (0, 1):
+        np.add.at(of_text, [pair[side] for pair in pairs], error_P)
+    own = float(np.sum(error_P**2))
+    variance = max(float(np.sum(of_text**2)) - own, own) / len(pairs) ** 2 * num_texts / (num_texts - 2)
+    half = float(stats.t.ppf(0.975, num_texts - 2)) * variance**0.5
+    return float(scores.mean()) - half, float(scores.mean()) + half
 
 
 def measure(evaluation: Evaluation) -> dict[str, float]:
-    """diversity/meteor; compare it with the start's, whose topics and phrases repeat as well."""
-    similarity = meteor_similarity([completion.text for completion in evaluation.completions])
-    return {} if similarity is None else {"diversity/meteor": similarity}
+    """diversity/meteor with its interval and the number of pairs that it rests on; compare it with the start's, whose
+    topics and phrases repeat as well. Empty texts are left aside; nothing where fewer than two are left."""
+    texts = [completion.text for completion in evaluation.completions if completion.text.strip()]
+    pairs = pairs_of(texts, MAX_PAIRS, MAX_WORDS)
+    if not pairs:
+        return {}
+    scores = scores_of_pairs(texts, pairs)
+    found = {"diversity/meteor": float(scores.mean()), "diversity/meteor_pairs": float(len(pairs))}
+    if (bounds := dyadic_interval(scores, pairs)) is not None:
+        found["diversity/meteor_low"], found["diversity/meteor_high"] = bounds
+    return found
 
 
 def _shuffled(num: int, max_pairs: int) -> Iterator[tuple[int, int]]:

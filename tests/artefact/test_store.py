@@ -154,7 +154,9 @@ Store(Path(sys.argv[1])).fetch(Killed(int(sys.argv[2])), 0)
 def test_the_next_build_of_an_artefact_removes_what_a_killed_one_left_and_nothing_else(tmp_path):
     for grams in (500, 600):
         command = [sys.executable, "-c", KILLED_BUILD, str(tmp_path), str(grams)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        }
         killed = subprocess.run(command, timeout=60, env=environment, cwd=Path(__file__).parents[2], check=False)
         assert killed.returncode == -signal.SIGKILL
     left = {grams: list(tmp_path.glob(f"Flour-{address(Flour(grams), 0)}.*.tmp")) for grams in (500, 600)}
@@ -167,7 +169,9 @@ def test_a_staging_directory_is_left_alone_while_its_artefact_is_locked(tmp_path
     staging = tmp_path / f"Flour-{address(Flour(500), 0)}.live.tmp"
     staging.mkdir(parents=True)
     command = [sys.executable, "-c", KILLED_BUILD.replace("signal.SIGKILL", "0"), str(tmp_path), "500"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    }
     with FileLock(tmp_path / f"Flour-{address(Flour(500), 0)}.lock"):
         other = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2])
         time.sleep(2)

@@ -9,7 +9,7 @@ def config(kind="kl", steps=100, model="lab", **regularizer):
         "num_steps": steps,
         "num_prompts": 64,
         "optimizer": {"_target_": "rlx.optimizer.ppo.PPO", "num_samples": 1},
-        "regularizer": {"_target_": f"rlx.regularizer.{kind}.X", "beta": 0.05, "target": None, "horizon": 500}
+        "regularizer": {"_target_": f"rlx.regularizer.{kind}.X", "beta": 0.05, "target": None, "horizon": 1500}
         | regularizer,
     }
 
@@ -25,8 +25,8 @@ def test_the_default_horizon_lets_a_default_run_reach_its_target():
 
 def test_a_horizon_that_pins_beta_is_named_with_one_that_does_not():
     (line,) = advice(config(target=6.0, horizon=10000))
-    assert "factor of 1.14" in line and "a horizon of 923 or less" in line
-    assert advice(config(target=6.0, horizon=923)) == []
+    assert "factor of 1.14" in line and "a horizon of 1847 or less" in line
+    assert advice(config(target=6.0, horizon=1846)) == []
 
 
 def test_a_target_in_chi2_is_advised_against():
