@@ -240,7 +240,9 @@ def scoring(scale: Scale, device: str) -> list[Row]:
     def scorer(num: int) -> Ensemble:
         models = [cast(llama(scale, "SequenceClassification", seed), torch.bfloat16) for seed in range(num)]
         models = [model.to(device).eval() for model in models]
-        return Ensemble([LoadedMember(model, 0.0, 1.0, [], None) for model in models], lambda x: x.mean(0))
+        return Ensemble(
+            [LoadedMember(model, 0.0, 1.0, [], None) for model in models], lambda x: x.mean(0), mean=0.0, std=1.0
+        )
 
     ids = inputs_of(scale, scale.scored, device)["input_ids"]
     prompts, completions = ids[:, : scale.prompt_tokens], ids[:, scale.prompt_tokens :]

@@ -26,7 +26,7 @@ def render_sweep(comparison: SweepComparison, figures: Sequence[FigureFile], tab
         name=sweep.path.name,
         state=state(sweep),
         description=description(sweep),
-        sweep_verdict=sweep_verdict(comparison),
+        verdict=sweep_verdict(comparison),
         tables={table.name: table for table in tables},
         figures={
             figure.name: {
