@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rlx.comparison.pair import Versus, versus
 from rlx.core.error import UserError
 from rlx.core.world import Completion, Judge, Prompt
+from rlx.metric.correlation import pearson
 
 Row = Mapping[str, Any]
 
@@ -39,8 +39,8 @@ def judged_again(rows: Sequence[Row], judge: Judge) -> list[tuple[Row, Row]]:
 
 def measured(rows: Sequence[Row], judge: Judge) -> dict[str, float]:
     """Return the gold metrics of a run's final samples by `judge`, named as those of the held-out battery, and
-    `gold/rank_correlation`: Spearman's, between the gains over the start by `judge` and by the run's own gold. It is absent
-    where one of the two has no spread. Raises UserError below 2 samples."""
+    `gold/own_gold_correlation`: Pearson's, between the gains over the start by `judge` and by the run's own gold. It is
+    absent where one of the two has no spread. Raises UserError below 2 samples."""
     if len(rows) < 2:
         raise UserError(f"the run has kept {len(rows)} samples of its final measurement; another gold needs at least 2")
     pairs = judged_again(rows, judge)
@@ -52,8 +52,8 @@ def measured(rows: Sequence[Row], judge: Judge) -> dict[str, float]:
     }
     gains = np.array([one["gold"] - start["gold"] for one, start in pairs])
     own = np.array([row["gold"] - row["start_gold"] for row in rows])
-    if np.ptp(gains) > 0 and np.ptp(own) > 0:
-        metrics["gold/rank_correlation"] = float(stats.spearmanr(gains, own)[0])
+    if (r := pearson(gains, own)) is not None:
+        metrics["gold/own_gold_correlation"] = r
     return dict(sorted(metrics.items()))
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from rlx.comparison.other_gold import judged_again, measured
@@ -40,7 +41,7 @@ def test_its_metrics_are_those_of_the_policy_against_the_start():
     assert metrics["gold/win_rate"] == 2.5 / 4 and metrics["evaluation/num_prompts"] == 4
     assert metrics["gold/score_sd_units"] == pytest.approx(0.75 / (2 / 3) ** 0.5)
     assert metrics["gold/score_sd_units_low"] < metrics["gold/score_sd_units"] < metrics["gold/score_sd_units_high"]
-    assert metrics["gold/rank_correlation"] == pytest.approx(0.9487, abs=1e-4)
+    assert metrics["gold/own_gold_correlation"] == pytest.approx(np.corrcoef([2, 0, -1, 2], [1, 0, -1, 2])[0, 1])
     assert "gold/win_rate_length_controlled" not in metrics  # below 8 prompts
 
 
