@@ -89,7 +89,7 @@ def play(
     )
     prompts = EncodedPrompts([Prompt("the only one", "move2")], [[2]], 0, 0)
     plan = TrainingPlan(num_steps=steps, num_prompts=num_prompts, num_micro=micro, checkpoint_interval=10**6, seed=0)
-    policy = with_critic(model, algorithm.critic)
+    policy = with_critic(model, algorithm.needs.critic)
     OnPolicyTrainer(policy, args, algorithm, regularizer, actors, prompts, plan, lambda *row: None).train()
     return policy_after(model)
 

@@ -1,6 +1,7 @@
 """What learns from scored completions. The engine runs any of these and knows none."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -12,6 +13,17 @@ Critic = Literal["none", "shared", "separate"]
 # Log-probabilities (..., V) of every next token, the policy's and the reference's -> a number a token (...). Called on some
 # tokens at a time: whole vocabularies of all of them need not fit into memory.
 TokenMeasure = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an optimiser reads beside completions, scores and log-probabilities; by default nothing."""
+
+    critic: Critic = "none"
+    entropy: bool = False  # the loss reads the policy's token entropies
+    preferences: bool = False  # `select` reads the world's preference model
+    # What the loss reads of whole next-token distributions, the policy's beside the reference's.
+    token_measure: Callable[[Regularizer], TokenMeasure] | None = None
 
 
 class PolicyOptimizer(Protocol):
@@ -31,21 +43,7 @@ class PolicyOptimizer(Protocol):
         ...
 
     @property
-    def critic(self) -> Critic: ...
-
-    @property
-    def wants_entropy(self) -> bool:
-        """Whether the loss reads the policy's token entropies."""
-        ...
-
-    @property
-    def wants_preferences(self) -> bool:
-        """Whether `select` reads the world's preference model."""
-        ...
-
-    def comparison(self, regularizer: Regularizer) -> TokenMeasure | None:
-        """What the loss reads of whole next-token distributions, the policy's beside the reference's; None: nothing."""
-        ...
+    def needs(self) -> Needs: ...
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """Which K of the G completions to learn from, with their credit. Sees the whole rollout of all processes."""

@@ -146,7 +146,7 @@ class OnPolicyTrainer(Trainer):
             drawn = draw(policy, self.actors.sampler, prompts[mine], ids_NP[mine], mask_NP[mine], seeds)
             drawn_at = time.perf_counter()
             seed = seed_of("selection", self.plan.seed, step)
-            own = score(drawn, policy, self.actors, seed, self.algorithm.wants_preferences)
+            own = score(drawn, policy, self.actors, seed, self.algorithm.needs.preferences)
         parts = processes.gathered(own)
         scored, entropy_NGT = concatenated([part for part, _ in parts]), torch.cat([entropy for _, entropy in parts])
         selection = self.algorithm.select(scored, self.regularizer, self.beta)
@@ -186,10 +186,12 @@ class OnPolicyTrainer(Trainer):
         inputs = inputs_of(*rows)
         asked = {"completion_length": shape[2], "temperature": self.actors.sampler.temperature}
         against = None
-        if (measure := self.algorithm.comparison(self.regularizer)) is not None:
+        needs = self.algorithm.needs
+        if needs.token_measure is not None:
+            measure = needs.token_measure(self.regularizer)
             with self.accelerator.autocast():  # as where its log-probabilities come from
                 against = reference_logits(self.actors.reference, inputs, measure, **asked)
-        out = model(**inputs, **asked, entropy=self.algorithm.wants_entropy, against=against)
+        out = model(**inputs, **asked, entropy=needs.entropy, against=against)
         output = PolicyOutput(
             logps_NKT=out["logps"].view(shape),
             entropy_NKT=_shaped(out, "entropies", shape),

@@ -18,7 +18,7 @@ from torch import Tensor
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
-from rlx.core.policy_optimizer import Critic
+from rlx.core.policy_optimizer import Needs
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -121,8 +121,6 @@ class BoN:
     distill: bool
     num_distilled: PositiveInt
 
-    critic: ClassVar[Critic] = "none"
-
     def __post_init__(self) -> None:
         if self.num_samples < 2:
             raise UserError("optimizer.num_samples=1: the best of 1 is the policy itself; draw at least 2")
@@ -137,15 +135,8 @@ class BoN:
         return 1
 
     @property
-    def wants_entropy(self) -> bool:
-        return False
-
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
-
-    @property
-    def wants_preferences(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs()
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """Each prompt's best completion by the penalised proxy."""

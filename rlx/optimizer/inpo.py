@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlx.core.numbers import Positive, PositiveInt
 from rlx.core.paper import Paper
-from rlx.core.policy_optimizer import Critic
+from rlx.core.policy_optimizer import Needs
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -99,18 +99,9 @@ class INPO:
     pairing: Literal["tournament", "best_worst", "iid"]
     oracle: Literal["reward", "preference"]
 
-    critic: ClassVar[Critic] = "none"
-
     @property
-    def wants_entropy(self) -> bool:
-        return False
-
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
-
-    @property
-    def wants_preferences(self) -> bool:
-        return self.oracle == "preference"
+    def needs(self) -> Needs:
+        return Needs(preferences=self.oracle == "preference")
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """One pair (winner, loser) of each prompt's completions; a pair that the final check rejects counts nothing."""

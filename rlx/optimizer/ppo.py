@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.paper import Paper
+from rlx.core.policy_optimizer import Needs
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -81,15 +82,8 @@ class PPO:
     whiten_rewards: bool
 
     @property
-    def wants_entropy(self) -> bool:
-        return self.entropy_coefficient > 0
-
-    def comparison(self, regularizer: Regularizer) -> None:
-        return None
-
-    @property
-    def wants_preferences(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs(critic=self.critic, entropy=self.entropy_coefficient > 0)
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """All G completions, with GAE from the critic's values; advantages are whitened over the whole rollout."""

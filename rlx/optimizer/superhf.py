@@ -10,7 +10,7 @@ from torch import Tensor
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
-from rlx.core.policy_optimizer import Critic, TokenMeasure
+from rlx.core.policy_optimizer import Needs, TokenMeasure
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
@@ -52,8 +52,6 @@ class SuperHF:
     num_minibatches: PositiveInt
     direction: Literal["forward", "reverse"]
 
-    critic: ClassVar[Critic] = "none"
-
     def __post_init__(self) -> None:
         if self.num_kept > self.num_samples:
             raise UserError(
@@ -62,12 +60,8 @@ class SuperHF:
             )
 
     @property
-    def wants_entropy(self) -> bool:
-        return False
-
-    @property
-    def wants_preferences(self) -> bool:
-        return False
+    def needs(self) -> Needs:
+        return Needs(token_measure=self.comparison)
 
     def comparison(self, regularizer: Regularizer) -> TokenMeasure:
         """The divergence of next-token distributions, in `direction`."""
