@@ -248,6 +248,7 @@ class Run:
 
     def arguments(self) -> TrainingArguments:
         o = self.settings.torch_optimizer
+        placement: dict[str, Any] = self.cell.compute.training_arguments() | {"bf16": self.dtype == torch.bfloat16}
         return TrainingArguments(
             output_dir=str(self.directory.path / "checkpoints"),
             num_train_epochs=self.settings.num_steps,  # an epoch of the Trainer is one rollout
@@ -270,7 +271,7 @@ class Run:
             remove_unused_columns=False,
             ignore_data_skip=True,
             seed=self.settings.seed % 2**31,
-            **self.cell.compute.training_arguments() | {"bf16": self.dtype == torch.bfloat16},
+            **placement,
         )
 
 

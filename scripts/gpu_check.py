@@ -30,10 +30,9 @@ LAB = (
     "reward_model.num_epochs=1 reward_model.num_reference_completions=32 num_prompts=8 num_steps=2 evaluation.interval=2 "
     "evaluation.num_prompts=16 evaluation.final_num_prompts=16 tracker=jsonl name=lab"
 )
-# Nats, over random weights and tokens: bfloat16 has 8 bits of significand, so that a logit near 1 is off by up to .004.
+# Nats, over random weights and tokens: bfloat16 has 8 bits of significand, so a logit near 1 is off by up to .004.
 BF16_MEAN, BF16_MOST, CHUNKS_MOST = 0.02, 0.3, 1e-3
-# Of the first step and the measurement before it, which no rounding has had time to move by another token.
-LAB_MOST = 0.02
+LAB_MOST = 0.02  # at the first step and the measurement before it: no rounding has moved a token yet
 COMPARED = ("proxy/score", "gold/score", "objective/entropy", "completions/mean_length", "objective/scores")
 
 
@@ -288,13 +287,13 @@ def main() -> int:
         rows += check()
         if device == "cuda":
             torch.cuda.empty_cache()
-    verdict = {True: "right", False: "**wrong**", None: ""}
+    mark = {True: "right", False: "**wrong**", None: ""}
     lines = [f"| {card}, torch {torch.__version__} | | |", "|---|---|---|"]
-    lines += [f"| {row.what} | {row.value} | {verdict[row.right]} |" for row in rows]
+    lines += [f"| {row.what} | {row.value} | {mark[row.right]} |" for row in rows]
     print("\n".join(lines))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n")
-    return 1 if any(row.right is False for row in rows) else 0
+    return int(any(row.right is False for row in rows))
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def test_a_model_that_was_deleted_is_made_again_from_the_last_checkpoint_as_the_
     shutil.rmtree(run / "model")
     capsys.readouterr()
     assert main(command) == 0
-    assert "It has no model: delete " in capsys.readouterr().out
+    assert "It has no model. Delete " in capsys.readouterr().out
     (run / "status.json").unlink()
     assert main(command) == 0
     assert before == (

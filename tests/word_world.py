@@ -118,6 +118,10 @@ class WordWorld:
     def fingerprint(self) -> object:
         return ["word world", self.max_prompt_tokens, self.max_completion_tokens, self.given, self.chat]
 
+    @property
+    def gold(self) -> None:
+        return None
+
     def prompts(self, split, data_seed: int) -> list[Prompt]:
         nouns = ("cat", "dog") if split == "train" else ("sun", "sea")
         texts = [

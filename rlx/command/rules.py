@@ -65,17 +65,6 @@ def nodes_have_equal_processes(config: Config) -> str | None:
     )
 
 
-def several_policies_make_a_soup(config: Config) -> str | None:
-    choice, policies = kind(config, "reference"), config["reference"].get("num_policies")
-    if policies is None:
-        return None
-    if choice == "soup" and policies < 2:
-        return f"reference.num_policies={policies}: a soup averages at least 2 policies; one alone is reference=frozen"
-    if choice == "frozen" and policies != 1:
-        return f"reference.num_policies={policies}: frozen is SFT policy 0 alone; reference=soup averages several"
-    return None
-
-
 def completions_fit(config: Config) -> str | None:
     drawn, longest = config["sampler"].get("max_new_tokens"), config["world"].get("max_completion_tokens")
     if drawn is None or longest is None or drawn <= longest:
@@ -236,7 +225,6 @@ RULES: tuple[Callable[[Config], str | None], ...] = (
     processes_share_prompts,
     batches_are_shared,
     nodes_have_equal_processes,
-    several_policies_make_a_soup,
     engines_share_processes,
     the_lab_model_speaks_the_labs_language,
     preferences_are_given,

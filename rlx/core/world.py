@@ -103,6 +103,11 @@ class World(Protocol):
         """Pairs that the proxies never see, to train a gold reward model on; None where `judge` is given."""
         ...
 
+    @property
+    def gold(self) -> str | None:
+        """A given reward model's checkpoint (a path or a Hub id) that judges, or None."""
+        ...
+
     def judge(self) -> Judge | None:
         """The gold judge, or None where gold is a reward model (trained on `gold_pairs`, or a given checkpoint)."""
         ...

@@ -59,8 +59,7 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
         log.info("the policy without its adapters is its own start: no second copy of the weights is loaded for it")
     else:
         start = beside(cell.model.policy(policies[0]).requires_grad_(False).eval())
-    is_start = getattr(cell.reference, "is_start", False)
-    reference = start if is_start else beside(cell.reference.combine(policies, cell.model))
+    reference = start if cell.reference.is_start else beside(cell.reference.combine(policies, cell.model))
     tokenizer = cell.model.tokenizer()
     proxy = Proxy(scorer, cell.settings.proxy)
     actors = RolloutModels(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))

@@ -8,7 +8,9 @@ from typing import Any
 
 from rlx.artefact.store import Recipe, Store, TrainingContext
 from rlx.core.build import build
+from rlx.core.compute import Compute
 from rlx.core.policy_optimizer import PolicyOptimizer
+from rlx.core.reference import Reference
 from rlx.core.regularizer import Regularizer
 from rlx.core.reward import Reward
 from rlx.core.sampler import Sampler
@@ -36,11 +38,11 @@ class Cell:
     sft: SFT
     reward_model: RewardModel
     reward: Reward
-    reference: Any
+    reference: Reference
     regularizer: Regularizer
     optimizer: PolicyOptimizer
     sampler: Sampler
-    compute: Any
+    compute: Compute
     tracker: TrackerChoice
 
     @cached_property
@@ -67,7 +69,7 @@ class Cell:
 
     def gold(self) -> GoldModel | None:
         """The gold reward model to train, where the world has neither a judge nor a checkpoint of one."""
-        if self.world.judge() is not None or getattr(self.world, "gold", None):
+        if self.world.judge() is not None or self.world.gold:
             return None
         return GoldModel(self.world, self.model, self.sft, self.reward_model)
 
@@ -105,7 +107,7 @@ class Cell:
         if members:
             named["reward models on pairs"] = MembersOnPairs(tuple(members))
         if of_gold:
-            checkpoint = getattr(world, "gold", None)
+            checkpoint = world.gold
             numbers = self.reward_model if learnt and not checkpoint else None
             named["gold on pairs"] = GoldOnPairs(pairs, checkpoint, numbers)
         return named

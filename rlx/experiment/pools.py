@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from rlx.artefact.store import Recipe
+from rlx.core.reference import Reference
 from rlx.core.regularizer import Regularizer
 from rlx.core.reward import Reward
 from rlx.engine.proxy import Proxy
@@ -57,7 +57,7 @@ def pool_recipes(
     pool: Pool,
     reward: Reward,
     members: tuple[RewardMember, ...],
-    reference: Any,
+    reference: Reference,
     policies: tuple[SFTPolicy, ...],
     rows: int,
     numbers: RewardModel,
@@ -65,14 +65,14 @@ def pool_recipes(
     """The recipes for a choice of reward and reference. Members that a reward scores one by one are scored one by one,
     so that the next reward finds them. `numbers` are those of a gold model, should one have to be trained."""
     world = pool.policy.world
-    checkpoint = getattr(world, "gold", None)
+    checkpoint = world.gold
     gold = PoolGold(pool, checkpoint, None if checkpoint or world.judge() is not None else numbers)
     if reward.scores_each_member:
         scores = tuple(PoolScores(pool, Single(member.index), (member,)) for member in members)
     else:
         scores = (PoolScores(pool, reward, members),) if members else ()
     logps: tuple[PoolLogps, ...] = ()
-    if not isinstance(reference, Frozen):
+    if not reference.is_start:
         logps = (PoolLogps(pool, Frozen(), policies[:1], rows), PoolLogps(pool, reference, policies, rows))
     return PoolRecipes(pool, gold, scores, logps)
 

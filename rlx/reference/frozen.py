@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from transformers import PreTrainedModel
 
-from rlx.model.recipe import Model
+from rlx.core.reference import PolicyLoader
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,6 @@ class Frozen:
         """Whether the reference is the policy that training starts from: then one model is both."""
         return True
 
-    def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
+    def combine(self, policy_paths: Sequence[Path], model: PolicyLoader) -> PreTrainedModel:
         """SFT policy 0 in eval mode, without gradients."""
         return model.policy(policy_paths[0]).requires_grad_(False).eval()

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.paper import Paper
+from rlx.core.reference import PolicyLoader
 from rlx.model.average import averaged_directory
-from rlx.model.recipe import Model
 
 
 def soup_weights(num_policies: int, alpha: float | None) -> list[float]:
@@ -53,7 +53,7 @@ class Soup:
         """Whether the reference is the policy that training starts from: then one model is both."""
         return self.num_policies == 1 or self.alpha == 1.0
 
-    def combine(self, policy_paths: Sequence[Path], model: Model) -> PreTrainedModel:
+    def combine(self, policy_paths: Sequence[Path], model: PolicyLoader) -> PreTrainedModel:
         """The soup in eval mode, without gradients."""
         assert len(policy_paths) == self.num_policies
         with averaged_directory(policy_paths, soup_weights(self.num_policies, self.alpha)) as directory:

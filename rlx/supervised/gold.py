@@ -110,7 +110,7 @@ def gold_judge(world: World, model: Model, sft: SFT, reward_model: RewardModel, 
     """The world's own judge; else its checkpoint (`world.gold`); else a gold model trained on its gold pairs."""
     if (judge := world.judge()) is not None:
         return judge
-    if checkpoint := getattr(world, "gold", None):
+    if (checkpoint := world.gold) is not None:
         return RewardModelJudge(checkpoint, "world.gold")
     return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model")
 

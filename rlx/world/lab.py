@@ -82,6 +82,11 @@ class Lab:
         """None given: drawn from the SFT policy."""
         return []
 
+    @property
+    def gold(self) -> None:
+        """None: gold is the judge."""
+        return None
+
     def gold_pairs(self, data_seed: int) -> list[Pair] | None:
         """None: gold is the judge."""
         return None
