@@ -153,16 +153,41 @@ def _plain(verb: str, arguments: list[str]) -> int:
         parser.add_argument("second", metavar="RUN_B", help="another, of the same world, data seed and gold judge")
         asked = parser.parse_args(arguments)
         return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (asked.first, asked.second)))
-    what = ANY if verb == "report" else "a run directory"
-    parser.add_argument("run", metavar="RUN", help=f"{what}{NAMED}")
     if verb == "evaluate":
-        parser.add_argument(
-            "overrides", nargs="*", metavar="KEY=VALUE", help="evaluation.*, sampler.*, compute.*, world.gold"
-        )
-    asked = parser.parse_args(arguments)
-    run_dir = _existing_run(asked.run, sweeps=verb == "report")
-    if verb == "report":
-        return _run_of("report")(run_dir)
+        return _evaluate(parser, arguments)
+    parser.add_argument("run", metavar="RUN", help=f"{ANY}{NAMED}")
+    return _run_of("report")(_existing_run(parser.parse_args(arguments).run, sweeps=True))
+
+
+def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """`rlx evaluate RUN ...`, or `rlx evaluate --policy P --start S ...` for what was trained elsewhere."""
+    parser.add_argument("run", metavar="RUN", nargs="?", help=f"a run directory{NAMED}")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="evaluation.*, sampler.*, compute.*, world.gold; with --policy also world=..., model=..., reward=...",
+    )
+    parser.add_argument(
+        "--policy", metavar="PATH_OR_HUB_ID", help="in place of RUN: a policy that was trained elsewhere"
+    )
+    parser.add_argument("--start", metavar="PATH_OR_HUB_ID", help="the policy that --policy was trained from")
+    asked = parser.parse_intermixed_args(arguments)
+    if asked.policy or asked.start:
+        words = [*([asked.run] if asked.run else []), *asked.overrides]
+        if not (asked.policy and asked.start):
+            raise UserError(
+                "--policy and --start go together: a policy is measured against the one it was trained from"
+            )
+        if other := next((word for word in words if "=" not in word), None):
+            raise UserError(f"{other}: with --policy there is no RUN, only key=value")
+        from rlx.command.external import composed
+
+        config = composed(asked.start, words)
+        return importlib.import_module("rlx.evaluate").run_external(asked.policy, asked.start, config, words)
+    if not asked.run:
+        raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
+    run_dir = _existing_run(asked.run, sweeps=False)
     from rlx.command.overriding import overridden
     from rlx.run.state import load_config
 

@@ -1,4 +1,7 @@
-"""`rlx evaluate RUN key=value ...`: measure a finished run again, on other prompts, with another sampling or by another gold."""
+"""`rlx evaluate RUN key=value ...`: measure a finished run again, on other prompts, with another sampling or by another gold.
+
+`rlx evaluate --policy P --start S key=value ...`: measure a policy that was trained elsewhere as a run's own is.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,20 +11,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rlx.command.external import kept
 from rlx.command.overriding import keys_of
 from rlx.comparison.other_gold import measured
 from rlx.core.error import UserError
 from rlx.core.settings import settings_of
+from rlx.engine.held_out import final_rows
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import Cell, cell_of
+from rlx.experiment.external import external
 from rlx.experiment.keep_best import left_aside
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 from rlx.process.device import on_device
 from rlx.process.logs import speak
+from rlx.report import write_external
 from rlx.run.directory import RunDirectory
-from rlx.run.record import load_record
-from rlx.run.state import load_config
+from rlx.run.name import external_name
+from rlx.run.record import FINAL_SAMPLES, load_record
+from rlx.run.state import load_config, open_run_dir
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +44,50 @@ def run(run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> i
     keys = keys_of(overrides)
     row = _by_other_gold(run_dir, cell_of(config)) if set(keys) == {"world.gold"} else _drawn(run_dir, config, keys)
     RunDirectory(run_dir).write("evaluation.json", {"overrides": list(overrides), "metrics": row})
+    _show(run_dir.name, row, overrides)
+    return 0
+
+
+def run_external(policy: str, start: str, config: Mapping[str, Any], overrides: Sequence[str]) -> int:
+    """Measure `policy` against `start`, the policy that it was trained from, on the held-out prompts of the config's world.
+
+    Each is a local directory or a Hub id. Write a directory under runs_dir that `rlx compare` takes as it takes a run:
+    config.yaml, evaluation.json, the samples, and versus-start.html. Raises UserError, with nothing written, where one of
+    them cannot be measured.
+    """
+    speak()
+    cell, wanted = cell_of(config), config["evaluation"]["final_num_prompts"]
+    found = external(cell, policy, start)
+    if wanted > (there := len(found.held_out.prompts.prompts)):
+        raise UserError(
+            f"evaluation.final_num_prompts={wanted}: the world has {there} held-out prompts; ask for at most those"
+        )
+    evaluation = found.held_out.evaluate(found.policy, wanted)
+    row = measure_all(evaluation)
+    samples = final_rows(0, evaluation)
+    if not cell.members():  # there is no proxy
+        row = {name: value for name, value in row.items() if not name.startswith(("proxy/", "ensemble/"))}
+        samples = [{k: v for k, v in sample.items() if k not in ("proxy", "member_scores")} for sample in samples]
+    own = kept(dict(config), policy, start)
+    directory = RunDirectory(open_run_dir(own, Path(config["runs_dir"]) / external_name(own)).parent)
+    directory.write_rows(FINAL_SAMPLES, samples)
+    directory.write("provenance.json", {"artefacts": found.artefacts})
+    directory.write("evaluation.json", {"overrides": list(overrides), "metrics": row})
+    directory.write("summary.json", row)
+    directory.finish()
+    page = write_external(load_record(directory.path))
+    _show(f"{policy} against {start}", row, overrides)
+    print(f"Side by side: {page}")
+    return 0
+
+
+def _show(what: str, row: Mapping[str, float], overrides: Sequence[str]) -> None:
     prompts = f"{int(row['evaluation/num_prompts'])} held-out prompts"
-    title = " ".join([run_dir.name, f"on {prompts}", *(["with", *overrides] if overrides else [])])
+    title = " ".join([what, f"on {prompts}", *(["with", *overrides] if overrides else [])])
     table = Table("measurement", "value", title=title, title_justify="left")
     for name, value in row.items():
         table.add_row(name, f"{value:.4g}")
     Console().print(table)
-    return 0
 
 
 def _by_other_gold(run_dir: Path, cell: Cell) -> dict[str, float]:

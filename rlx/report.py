@@ -12,6 +12,7 @@ from rlx.process import atomic
 from rlx.reporting.card import model_card
 from rlx.reporting.figure.gallery import draw_all
 from rlx.reporting.figure.sweep.gallery import draw_sweep
+from rlx.reporting.pair import against_start
 from rlx.reporting.rendering import render
 from rlx.reporting.sweep.rendering import render_sweep
 from rlx.reporting.sweep.tables import all_tables, as_csv, as_latex
@@ -33,6 +34,9 @@ def run(run_dir: Path) -> int:
     if is_sweep(run_dir):
         return run_sweep(run_dir)
     record = load_record(run_dir)
+    if record.external:
+        write_external(record)
+        return 0
     if record.status.get("state") == "done":
         restore_card(record)
     if record.status.get("state") != "done" or shown_in_full(run_dir):
@@ -52,6 +56,13 @@ def run(run_dir: Path) -> int:
 def write_report(record: RunRecord) -> None:
     """Write the page and its figures."""
     _write(record.path / "report.html", render(record, list(draw_all(record, record.path / "figures"))))
+
+
+def write_external(record: RunRecord) -> Path:
+    """Write the page of a policy that was trained elsewhere, beside its start; return its path."""
+    page = record.path / "versus-start.html"
+    _write(page, against_start(record))
+    return page
 
 
 def restore_card(record: RunRecord) -> None:

@@ -111,6 +111,12 @@ def versus(pairs: Sequence[tuple[Row, Row]], with_proxy: bool) -> Versus:
     )
 
 
+def start_of(row: Row) -> Row:
+    """The start's side of a sample of a final measurement, as a row of its own."""
+    own = {name: row[f"start_{name}"] for name in ("completion", "ended", "gold", "length")}
+    return {**own, "prompt_id": row["prompt_id"], "prompt": row["prompt"], "start_gold": row["start_gold"]}
+
+
 def win_rate(first: RunRecord, second: RunRecord) -> float | None:
     """The share of common prompts that the first wins; None where they cannot be compared."""
     if incomparable(first, second) is not None:

@@ -65,11 +65,11 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     actors = RolloutModels(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
-    held_out = HeldOut(prompts, actors, start, judge, _singles(scorer, members))
+    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
     return Assembly(actors, held_out, policies[0], counts)
 
 
-def _singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
+def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
     """Each member as a scorer of its own, to see where they disagree: an ensemble has them in memory, WARM has their mean
     alone, and a control has none but itself."""
     if not members:

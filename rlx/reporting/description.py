@@ -10,6 +10,10 @@ def describe(record: RunRecord) -> str:
     """The sentence, from the titles of the choices' classes; a choice without one is given as it was typed, e.g.
     reward=my_own."""
     part = record.config.get
+    if record.external:
+        data_seed = f", data seed {part('data_seed')}" if part("data_seed") else ""
+        trained = "the start itself" if part("policy") == part("start") else f"trained elsewhere from {part('start')}"
+        return f"{part('policy')}, {trained}, measured in world {record.choice('world')}{data_seed}."
     optimizer = title(record, "optimizer")
     regularizer, beta = title(record, "regularizer"), (part("regularizer") or {}).get("beta")
     strength = "" if beta is None else f" (β = {beta:g}, adaptive)" if _adaptive(record) else f" (β = {beta:g})"

@@ -1,12 +1,13 @@
 """Two runs against each other as one HTML page; every text that a model or a user wrote is escaped."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rlx.comparison.pair import Row, Versus
+from rlx.comparison.pair import Row, Versus, start_of, versus
 from rlx.metric.length_control import MIN_PROMPTS
 from rlx.reporting.description import describe
 from rlx.reporting.evidence import Estimate
@@ -37,6 +38,14 @@ def render_pair(
         num=found.num,
         directories=[str(record.path) for record in (first, second)],
     )
+
+
+def against_start(record: RunRecord) -> str:
+    """The page of a policy beside the policy that it was trained from, of the samples of its measurement."""
+    pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
+    start = record.config["start"]
+    other = replace(record, path=Path(start), config={**record.config, "policy": start})
+    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, [])
 
 
 def verdict(found: Versus) -> tuple[str, Tone]:

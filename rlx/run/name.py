@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 # Settings that do not change the experiment: where things lie, who is told, on how many processes it runs, what is kept.
@@ -30,6 +31,16 @@ def run_name(config: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     choices = [str(config["choices"][group]).replace("/", "_") for group in IN_THE_NAME]
     return "-".join([*choices, digest, f"seed{config['seed']}"])
+
+
+def external_name(config: Mapping[str, Any]) -> str:
+    """`<policy>-against-<start>-<world>-<hash8>` of a policy that was trained elsewhere, or `<name>`."""
+    if config.get("name"):
+        return str(config["name"])
+    digest = hashlib.sha256(json.dumps(content(config), sort_keys=True).encode()).hexdigest()[:8]
+    # A run exports its policy as RUN/model.
+    policy, start = (Path(config[key].removesuffix("/").removesuffix("/model")).name for key in ("policy", "start"))
+    return f"{policy}-against-{start}-{config['choices']['world']}-{digest}"
 
 
 def sweep_name(configs: Iterable[Mapping[str, Any]]) -> str:

@@ -53,6 +53,11 @@ class RunRecord:
         return (self.config.get("evaluation") or {}).get("num_prompts")
 
     @property
+    def external(self) -> bool:
+        """Whether it is the measurement of a policy that was trained elsewhere, by `rlx evaluate --policy`."""
+        return "policy" in self.config
+
+    @property
     def finished(self) -> bool:
         """Whether training and the final measurement are through: the summary is written after them."""
         return bool(self.summary)

@@ -1,0 +1,112 @@
+"""A policy that was trained elsewhere, with the policy that it was trained from, set up to be measured as a run's own is."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from rlx.core.error import UserError
+from rlx.core.reward import Sources
+from rlx.core.scorer import Scorer
+from rlx.core.world import Completion, Prompt
+from rlx.engine.experience import RolloutModels
+from rlx.engine.held_out import HeldOut
+from rlx.engine.proxy import Proxy
+from rlx.experiment.assembly import prompts_of, singles
+from rlx.experiment.cell import Cell
+from rlx.model.actor_critic import with_critic
+from rlx.model.checkpoint import local_directory
+from rlx.model.output_head import says_its_logits
+from rlx.process.device import on_device
+from rlx.supervised.reference_set import read_reference_set
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class External:
+    """`artefacts`: name -> address of what had to be made to measure, e.g. a gold reward model."""
+
+    policy: PreTrainedModel
+    held_out: HeldOut
+    artefacts: dict[str, str]
+
+
+class NoProxy:
+    """Zero for every completion, where no reward model is asked for: a proxy of gold itself would have to be normalised on
+    completions of a fine-tuned policy that nobody asked for either."""
+
+    raw_std = 1.0
+
+    def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        return torch.zeros(1, len(ids_BT))
+
+    def aggregate(self, member_scores_MB: Tensor) -> Tensor:
+        return member_scores_MB[0]
+
+
+def external(cell: Cell, policy_name: str, start_name: str) -> External:
+    """Load both policies (local directories or Hub ids). The start is the reference of every divergence as well.
+
+    Raises UserError where one is no causal language model in safetensors, or where the two do not share their tokens.
+    """
+    policy_dir = local_directory(policy_name, None, "--policy")
+    start_dir = local_directory(start_name, None, "--start")
+    tokenizer = cell.model.tokenizer()
+    for key, directory in (("--policy", policy_dir), ("--start", start_dir)):
+        _check_tokens(key, directory, tokenizer)
+    start = _loaded(cell, start_dir, "--start")
+    policy = _loaded(cell, policy_dir, "--policy")
+    paths: dict[str, Path] = {}
+    seed = cell.settings.data_seed
+    if (gold := cell.gold()) is not None:
+        paths["gold reward model"] = cell.store.fetch(gold, seed)
+    for member in cell.members():
+        paths[f"reward model {member.index}"] = cell.store.fetch(member, seed)
+    judge = cell.judge()
+    members = [paths[f"reward model {member.index}"] for member in cell.members()]
+
+    def reference_set() -> tuple[Sequence[Prompt], Sequence[Completion]]:
+        return read_reference_set(cell.store.fetch(cell.reference_set(), seed))
+
+    scorer: Scorer = NoProxy()
+    if members:
+        scorer = on_device(cell.reward.scorer(Sources(members, lambda: judge, lambda: tokenizer, reference_set)))
+    proxy = Proxy(scorer, cell.settings.proxy)
+    actors = RolloutModels(start, proxy, cell.sampler, cell.compute.rows, tokenizer, None)
+    prompts = prompts_of(cell, "heldout", {})
+    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
+    return External(policy, held_out, {name: path.name for name, path in paths.items()})
+
+
+def _loaded(cell: Cell, directory: Path, key: str) -> PreTrainedModel:
+    model = cell.model.policy(directory)
+    if not says_its_logits(model):
+        raise UserError(
+            f"{key}={directory}: {type(model).__name__} scales or bends its logits outside its output head in a way that rlx "
+            "does not know, so log-probabilities would be wrong; use a model of another architecture"
+        )
+    return on_device(with_critic(model.requires_grad_(False).eval(), "none"))
+
+
+def _check_tokens(key: str, directory: Path, shared: PreTrainedTokenizerBase) -> None:
+    """Raises UserError unless the tokenizer in `directory` gives every token of `shared` the same id. A directory without a
+    tokenizer is taken to use the shared one, with a warning."""
+    if not any((directory / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        log.warning("%s=%s has no tokenizer; its token ids are read as those of model.path", key, directory)
+        return
+    own = AutoTokenizer.from_pretrained(directory)
+    ids, expected = own.get_vocab(), shared.get_vocab()
+    # A padding token that rlx had to add is in one vocabulary alone.
+    either = sorted((ids.keys() | expected.keys()) - {str(shared.pad_token), str(own.pad_token)})
+    if (token := next((token for token in either if ids.get(token) != expected.get(token)), None)) is not None:
+        raise UserError(
+            f"{key}={directory}: token {token!r} has id {ids.get(token)} there and {expected.get(token)} in the tokenizer of "
+            "model.path; a divergence needs policies with the same tokens"
+        )
+    if own.chat_template != shared.chat_template:
+        log.warning("%s=%s has another chat template; prompts are written by that of model.path", key, directory)
