@@ -9,9 +9,11 @@ import numpy as np
 
 from rlx.comparison.curve import Curve, curve_of, mean_curve
 from rlx.comparison.goodhart import Fit, fit
+from rlx.comparison.pair import win_rate
 from rlx.comparison.paired import Difference, paired_difference
-from rlx.comparison.unit import Kind, Run, Units, units_of
+from rlx.comparison.unit import Kind, Run, Units, by_run, units_of
 from rlx.metric.interval import mean_interval
+from rlx.run.record import RunRecord
 from rlx.run.sweep_record import CellRecord, SweepRecord
 
 # Name in the index or of the curve's end, what it is called, whether more is better (None: neither).
@@ -112,6 +114,20 @@ class SweepComparison:
                         found.append(AxisDifference(axis, first, second, measure, settings, difference))
         return found
 
+    @cached_property
+    def wins(self) -> dict[tuple[str, str, str], Mean]:
+        """(axis, first, second) -> the share of common held-out prompts on which gold prefers the run of `first` to that of
+        `second`, over the pairs of `differences`. Pairs that kept no samples are left out."""
+        found = {}
+        for axis, values in self.sweep.axes.items():
+            for second, first in combinations(values, 2):
+                one, other = (self._cells_by_pair(axis, value) for value in (first, second))
+                shares = {key: _won(one[key].run, other[key].run) for key in one if key in other}
+                known = {key: share for key, share in shares.items() if share is not None}
+                if known:
+                    found[axis, first, second] = _share(units_of(by_run(known)))
+        return found
+
     @property
     def runs(self) -> set[Run]:
         """Seeds and data seeds of the finished cells."""
@@ -151,15 +167,30 @@ class SweepComparison:
             if values:
                 units = units_of(values)
                 bounds = (None, None) if units.alike else mean_interval(units.values_U)
-                if measure == "gold/win_rate" and bounds[0] is not None:  # t does not know that a share ends at 0 and 1
-                    bounds = max(bounds[0], 0.0), min(bounds[1], 1.0)
-                found[measure] = Mean(*bounds, units)
+                found[measure] = _share(units) if measure == "gold/win_rate" else Mean(*bounds, units)
         return found
 
     def _by_pair(self, axis: str, value: str, measure: str) -> dict[tuple[Run, tuple[str, ...]], float]:
+        cells = self._cells_by_pair(axis, value)
+        names = {key: (cell.name, measure) for key, cell in cells.items()}
+        return {key: self._values[name] for key, name in names.items() if name in self._values}
+
+    def _cells_by_pair(self, axis: str, value: str) -> dict[tuple[Run, tuple[str, ...]], CellRecord]:
+        """(seed and data seed, values of the other axes) -> the finished cell with `value` of `axis`."""
         found = {}
         for cell in self.sweep.done:
-            if cell.axes.get(axis) == value and (cell.name, measure) in self._values:
-                others = tuple(v for key, v in cell.axes.items() if key != axis)
-                found[cell.seeds, others] = self._values[cell.name, measure]
+            if cell.axes.get(axis) == value:
+                found[cell.seeds, tuple(v for key, v in cell.axes.items() if key != axis)] = cell
         return found
+
+
+def _won(first: RunRecord | None, second: RunRecord | None) -> float | None:
+    return win_rate(first, second) if first and second else None
+
+
+def _share(units: Units) -> Mean:
+    """The mean of shares; t does not know that a share ends at 0 and 1."""
+    if units.alike:
+        return Mean(None, None, units)
+    low, high = mean_interval(units.values_U)
+    return Mean(max(low, 0.0), min(high, 1.0), units)

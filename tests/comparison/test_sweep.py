@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -111,3 +112,26 @@ def test_data_seeds_weigh_alike_in_mean_curves_and_fits_however_many_runs_they_h
     )
     assert doubled.fits["all"].b == pytest.approx(comparison.fits["all"].b)
     assert comparison.means["all"][GOLD].units.num == 2
+
+
+def test_runs_of_a_pair_meet_on_their_common_prompts(tmp_path):
+    """WARM wins 3 prompts of 4 in seed 0; 1 in seed 1, with 2 ties; all in seed 2."""
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, seeds=[0, 1, 2])))
+    golds = {0: [2.0, 2.0, 2.0, 0.0], 1: [2.0, 1.0, 1.0, 0.0], 2: [2.0, 2.0, 2.0, 2.0]}
+    for cell in comparison.sweep.cells:
+        gold = golds[cell.seed] if cell.axes["reward"] == "warm" else [1.0] * 4
+        rows = [
+            {"step": 80, "prompt_id": str(i), "prompt": f"p{i}", "completion": "a b", "gold": value}
+            for i, value in enumerate(gold)
+        ]
+        assert cell.run
+        path = cell.run.path / "final_samples.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = comparison.wins["reward", "warm", "single"]
+    assert sorted(found.units.values_U) == [0.5, 0.75, 1.0] and found.value == pytest.approx(0.75)
+    assert found.high == 1.0 and found.low == pytest.approx(0.75 - 4.3027 * 0.25 / 3**0.5, abs=1e-4)
+
+
+def test_runs_that_kept_no_samples_do_not_meet(tmp_path):
+    comparison = SweepComparison(load_sweep(write_sweep(tmp_path, {"reward": ["single", "warm"]}, seeds=[0, 1])))
+    assert comparison.wins == {}

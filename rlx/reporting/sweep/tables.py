@@ -53,9 +53,8 @@ def means(comparison: SweepComparison) -> Table:
 
 
 def differences(comparison: SweepComparison) -> Table:
-    """A row for each pair of values of an axis: gold and win rate, and what may be said."""
+    """A row for each pair of values of an axis: gold, how often the first wins, and what may be said."""
     rows, records = [], []
-    by_pair = {(one.axis, one.first, one.second, one.measure): one for one in comparison.differences}
     for one in comparison.differences:
         d = one.difference
         records.append({"axis": one.axis, "first": one.first, "second": one.second, "measure": one.measure})
@@ -63,13 +62,14 @@ def differences(comparison: SweepComparison) -> Table:
         records[-1] |= {"runs": d.units.runs, "settings": one.settings, **_spreads(d.units)}
         records[-1] |= {"p": d.p, "n_needed": d.needed, "distinguishable": d.distinguishable}
         if one.measure == GOLD:
-            won = by_pair.get((one.axis, one.first, one.second, "gold/win_rate"))
-            rate = _difference(won.difference.value, won.difference.low, won.difference.high, 100) if won else ""
+            won = comparison.wins.get((one.axis, one.first, one.second))
+            if won is not None:
+                records[-1] |= {"wins": won.value, "wins_low": won.low, "wins_high": won.high}
             p = "" if d.p is None else f"{d.p:.3f}"
             pair = f"{one.axis}: {one.first or '(default)'} − {one.second or '(default)'}"
-            rows.append([pair, _difference(d.value, d.low, d.high), rate])
+            rows.append([pair, _difference(d.value, d.low, d.high), _mean(won, "gold/win_rate")])
             rows[-1] += [counted(d.units), components(d.units), p, in_short(one)]
-    headings = ["pair", "gold, SD", "win rate, points", "n", SPREADS, "p", "in words"]
+    headings = ["pair", "gold, SD", "first wins", "n", SPREADS, "p", "in words"]
     return Table("differences", "By axis, pair by pair", headings, rows, records)
 
 
@@ -190,14 +190,9 @@ def _mean(mean: Mean | None, measure: str) -> str:
     return text + bounds(mean.low, mean.high) if measure == GOLD and mean.low is not None else text  # the CSV has all
 
 
-def _difference(value: float, low: float | None, high: float | None, scale: float = 1.0) -> str:
-    """In SD with two decimals, or `scale`d to whole points."""
-    if scale == 1.0:
-        return number(value, plus=True) + ("" if low is None else bounds(low, high))
-    text = f"{scale * value:+.0f}" + (
-        "" if low is None or high is None else f" [{scale * low:.0f}, {scale * high:.0f}]"
-    )
-    return _minus(text)
+def _difference(value: float, low: float | None, high: float | None) -> str:
+    """In SD with two decimals."""
+    return number(value, plus=True) + ("" if low is None else bounds(low, high))
 
 
 def _minus(text: str) -> str:
