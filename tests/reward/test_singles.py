@@ -1,7 +1,7 @@
 import torch
 from made_of import made_of
 
-from rlx.experiment.assembly import Visitor, _singles
+from rlx.experiment.assembly import Visitor, singles
 from rlx.reward.ensemble_mean import EnsembleMean
 from rlx.reward.single import Single
 from rlx.reward.warm import WARM
@@ -11,8 +11,8 @@ def test_members_are_asked_one_by_one_without_a_second_copy_of_an_ensemble(membe
     paths = [member(i) for i in range(3)]
     alone = [Single(0).scorer(made_of([path])).member_scores(*drawn) for path in paths]
     ensemble, warm = EnsembleMean(3).scorer(made_of(paths)), WARM(3).scorer(made_of(paths))
-    shared = _singles(ensemble, paths)
+    shared = singles(ensemble, paths)
     assert [one.members[0].model for one in shared] == [one.model for one in ensemble.members]
-    for scorers in (shared, _singles(warm, paths), [Visitor(path) for path in paths]):
+    for scorers in (shared, singles(warm, paths), [Visitor(path) for path in paths]):
         for scorer, scores in zip(scorers, alone, strict=True):
             assert torch.equal(scorer.member_scores(*drawn), scores)
