@@ -36,7 +36,8 @@ def run(first_dir: Path, second_dir: Path) -> int:
     numbers = {"first": str(first_dir), "second": str(second_dir), **asdict(found), "notes": notes}
     atomic.write(path.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
     headline, _ = verdict(found)
-    print("\n".join([f"A: {first.path.name}", f"B: {second.path.name}", f"{headline}.", *sentences(found)]))
+    numbers_in_words = sentences(found, rewarded=not (first.external or second.external))
+    print("\n".join([f"A: {first.path.name}", f"B: {second.path.name}", f"{headline}.", *numbers_in_words]))
     print(f"Length, A and B: {found.lengths[0]:.1f} and {found.lengths[1]:.1f} {found.length_unit} per completion.")
     for note in notes:
         log.warning("%s", note)

@@ -51,7 +51,12 @@ def test_a_policy_from_elsewhere_is_measured_against_its_start(here, models):
     mean = sum(row["gold"] for row in rows) / len(rows)
     assert len(rows) == 24 and metrics["gold/score"] == pytest.approx(mean) and "proxy" not in rows[0]
     page = (found / "versus-start.html").read_text()
-    assert "trained elsewhere from" in page and "the start itself" in page and "None" not in page.split("<h2>")[0]
+    assert (
+        "The proxies" not in page
+        and "trained elsewhere from" in page
+        and "the start itself" in page
+        and "None" not in page.split("<h2>")[0]
+    )
     (found / "versus-start.html").unlink()
     assert main(["report", str(found)]) == 0 and (found / "versus-start.html").is_file()
 

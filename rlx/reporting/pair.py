@@ -30,7 +30,7 @@ def render_pair(
         runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],
         headline=headline,
         tone=tone,
-        sentences=sentences(found),
+        sentences=sentences(found, rewarded=not (first.external or second.external)),
         tiles=tiles(found),
         notes=notes,
         unlike=unlike(first, second),
@@ -68,8 +68,8 @@ def verdict(found: Versus) -> tuple[str, Tone]:
     return f"{word} {how}", "caution"
 
 
-def sentences(found: Versus) -> list[str]:
-    """The numbers behind the headline."""
+def sentences(found: Versus, rewarded: bool) -> list[str]:
+    """The numbers behind the headline. `rewarded`: whether both are runs, which a proxy has rewarded."""
     lines = [
         f"A wins {percent(Estimate(*found.win_rate))} of {found.num} common held-out prompts, by gold; a tie counts half.",
         f"Gold, A minus B: {_with_bounds(found.gold)} {found.unit}.",
@@ -78,6 +78,8 @@ def sentences(found: Versus) -> list[str]:
         lines.append(
             f"With the difference in length taken out, A wins {percent(Estimate(*found.win_rate_length_controlled))}."
         )
+    if not rewarded:
+        return lines
     proxy = (
         "The proxies are not comparable: the runs were rewarded by different models."
         if found.proxy is None
