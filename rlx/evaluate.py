@@ -112,7 +112,7 @@ def _drawn(run_dir: Path, config: Mapping[str, Any], keys: Mapping[str, Any]) ->
     if wanted > (there := len(held_out.prompts.prompts)):
         key = "num_prompts" if once else "final_num_prompts"
         raise UserError(f"evaluation.{key}={wanted}: the world has {there} held-out prompts; ask for at most those")
-    if not (cell.optimizer.num_epochs or getattr(cell.optimizer, "distill", False)):
+    if cell.best_of_n and not cell.best_of_n.distill:
         log.warning(
             "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"
         )

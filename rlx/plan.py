@@ -12,6 +12,7 @@ from rich.table import Table
 
 from rlx.artefact.store import Recipe, Store
 from rlx.command.advice import advice
+from rlx.core.rules import has_steps
 from rlx.estimate import duration
 from rlx.estimate.memory import disk_bytes, gpu_with_vllm, held, most, sharing_of
 from rlx.estimate.size import ModelSize, known_size
@@ -114,7 +115,7 @@ def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]
 def _work(console: Console, config: Mapping[str, Any]) -> None:
     samples = config["optimizer"].get("num_samples") or 1
     table = _table(console, "what runs", "work", "count", "from")
-    if duration.best_of_n(config):
+    if not has_steps(config):
         distilled = " (+ optimizer.num_distilled)" if config["optimizer"]["distill"] else ""
         source = f"evaluation.num_prompts{distilled} x {samples} samples"
         table.add_row("completions chosen among", f"{duration.completions(config):,}", source)

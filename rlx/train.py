@@ -89,8 +89,7 @@ class Run:
             self.cell.sampler.check()
             paths = self.members()
             with self.provenance.stage("combine"):
-                learns = self.cell.optimizer.num_epochs > 0
-                policy = self.make_policy(paths["SFT policy 0"]) if learns else None
+                policy = None if self.cell.best_of_n else self.make_policy(paths["SFT policy 0"])
                 self.assembly: Assembly = assemble(self.cell, paths, policy)
             self.provenance.counts |= self.assembly.counts
             summary = self.choose(paths) if policy is None else self.optimise(policy)
@@ -147,7 +146,7 @@ class Run:
         lora = self.cell.model.lora("CAUSAL_LM")
         if lora is None:
             cast(policy, torch.float32)  # masters: in bfloat16, small updates would round to nothing
-        policy = with_critic(policy, self.cell.optimizer.needs.critic)
+        policy = with_critic(policy, self.cell.policy_optimizer.needs.critic)
         return with_adapters(policy, lora, seed_of("adapters", self.settings.seed))
 
     def make_trainer(self, policy: PreTrainedModel) -> OnPolicyTrainer:
@@ -165,7 +164,7 @@ class Run:
         return OnPolicyTrainer(
             policy,
             self.arguments(),
-            cell.optimizer,
+            cell.policy_optimizer,
             cell.regularizer,
             self.assembly.actors,
             prompts,
@@ -243,7 +242,7 @@ class Run:
     def num_micro(self) -> int:
         """Parts that a process learns from its share of a minibatch in, for memory."""
         micro = self.cell.compute.micro_batch_size
-        share = self.settings.num_prompts // self.cell.optimizer.num_minibatches // processes.size()
+        share = self.settings.num_prompts // self.cell.policy_optimizer.num_minibatches // processes.size()
         return 1 if micro is None else -(-share // micro)
 
     def arguments(self) -> TrainingArguments:

@@ -16,9 +16,9 @@ from filelock import FileLock, Timeout
 from rlx.command.check import checked, checked_sweep
 from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
-from rlx.command.rules import kind
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
+from rlx.core.rules import kind
 from rlx.run.state import at_work, check_content, open_run_dir, short_path
 from rlx.run.status import RunState, forget, note_failure, shown_in_full, state_of
 from rlx.run.sweep_index import NOT_STARTED, CellRow, SweepDirectory, axes_of

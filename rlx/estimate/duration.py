@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx.artefact.store import Recipe, Store
+from rlx.core.rules import has_steps
 from rlx.run.status import state_of
 
 LIKE = (
@@ -41,17 +42,12 @@ class Duration:
 
 
 def completions(config: Mapping[str, Any]) -> int:
-    """Completions drawn over the whole training; best-of-n's pools."""
-    if best_of_n(config):
+    """Completions drawn over the whole training; of best-of-n, in its pools, which an earlier run may have drawn."""
+    if not has_steps(config):
         optimizer = config["optimizer"]
         prompts = config["evaluation"]["num_prompts"] + optimizer["distill"] * optimizer["num_distilled"]
         return prompts * optimizer["num_samples"]
     return config["num_steps"] * config["num_prompts"] * (config["optimizer"].get("num_samples") or 1)
-
-
-def best_of_n(config: Mapping[str, Any]) -> bool:
-    """Whether nothing is learnt: its completions are artefacts, found where an earlier run has drawn them."""
-    return str(_target(config, "optimizer")).startswith("rlx.optimizer.bon.")
 
 
 def evaluated(config: Mapping[str, Any]) -> int:
@@ -62,7 +58,7 @@ def evaluated(config: Mapping[str, Any]) -> int:
 
 def updates(config: Mapping[str, Any]) -> int:
     """Steps of the torch optimiser."""
-    if best_of_n(config):
+    if not has_steps(config):
         return 0
     optimizer = config["optimizer"]
     return config["num_steps"] * optimizer.get("num_epochs", 1) * (optimizer.get("num_minibatches") or 1)
@@ -149,7 +145,7 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     tokens = new + (world.get("max_prompt_tokens") or new)
     members = config["reward"].get("num_members", 1) if "ensemble" in str(config["reward"]["_target_"]) else 1
     passes = 2 * (1 + 1 + members) + 6 * (
-        0 if best_of_n(config) else optimizer.get("num_epochs", 1)
+        optimizer.get("num_epochs", 1) if has_steps(config) else 0
     )  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
     learn = (

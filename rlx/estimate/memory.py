@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rlx.core.rules import has_steps
 from rlx.estimate.size import Architecture, ModelSize, known_size
 
 When = Literal["always", "learning", "drawing"]
@@ -69,7 +70,7 @@ def held(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     """What stands in one process's memory while the policy learns and while it draws, largest unknowns apart: the
     framework's own context, fragmentation, messages in flight."""
     sharing = sharing_of(config)
-    if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
+    if not has_steps(config):
         return beside(config, size)
     return [*policy(config, size, sharing), *beside(config, size), *in_passing(config, size, sharing)]
 
@@ -133,7 +134,7 @@ def _gathered(trained: int, frozen: int, width: int, size: ModelSize, sharing: S
 def beside(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     """The models that learn nothing: whole in every process, in the model's dtype."""
     adapters = bool(config["model"].get("lora_rank"))
-    learns = not str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon.")
+    learns = has_steps(config)
     soup = (config["reference"].get("num_policies") or 1) > 1 and config["reference"].get("alpha") != 1.0
     rows = []
     if soup:
@@ -250,7 +251,7 @@ def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
         artefacts += reward.weights
     rank = config["model"].get("lora_rank") or 0
     artefacts += training_bytes(config, size)
-    if str(config["optimizer"]["_target_"]).startswith("rlx.optimizer.bon."):
+    if not has_steps(config):
         return artefacts, size.weights
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     trained = size.adapters(rank) if rank else size.parameters

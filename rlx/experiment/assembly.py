@@ -104,6 +104,6 @@ def prompts_of(cell: Cell, split: Split, counts: dict[str, int]) -> EncodedPromp
 
 def _preference_model(cell: Cell) -> PreferenceModel | None:
     model = cell.world.preference_model()
-    if model is None and cell.optimizer.needs.preferences:
+    if model is None and not cell.best_of_n and cell.policy_optimizer.needs.preferences:
         raise UserError("optimizer.oracle=preference: this world has no preference model; use optimizer.oracle=reward")
     return model

@@ -19,6 +19,7 @@ from rlx.core.tracker import TrackerChoice
 from rlx.core.world import Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
+from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
@@ -40,10 +41,21 @@ class Cell:
     reward: Reward
     reference: Reference
     regularizer: Regularizer
-    optimizer: PolicyOptimizer
+    optimizer: PolicyOptimizer | BoN
     sampler: Sampler
     compute: Compute
     tracker: TrackerChoice
+
+    @property
+    def best_of_n(self) -> BoN | None:
+        """What best-of-n draws; None where the policy learns over steps."""
+        return self.optimizer if isinstance(self.optimizer, BoN) else None
+
+    @property
+    def policy_optimizer(self) -> PolicyOptimizer:
+        """What the policy learns with over steps; best-of-n has none."""
+        assert not isinstance(self.optimizer, BoN)
+        return self.optimizer
 
     @cached_property
     def store(self) -> Store:
@@ -114,16 +126,17 @@ class Cell:
 
     def pools(self) -> dict[Split, PoolRecipes]:
         """What best-of-n chooses from, by split; none for an optimiser that draws as it learns."""
-        if self.optimizer.num_epochs:
+        bon = self.best_of_n
+        if bon is None:
             return {}
-        bon: Any = self.optimizer
-        found: dict[Split, PoolRecipes] = {"heldout": self._pool("heldout", self.settings.evaluation.num_prompts)}
+        num = bon.num_samples
+        found: dict[Split, PoolRecipes] = {"heldout": self._pool("heldout", self.settings.evaluation.num_prompts, num)}
         if bon.distill:
-            found["train"] = self._pool("train", bon.num_distilled)
+            found["train"] = self._pool("train", bon.num_distilled, num)
         return found
 
-    def _pool(self, split: Split, num_prompts: int) -> PoolRecipes:
-        num, seed = self.optimizer.num_samples, self.settings.seed
+    def _pool(self, split: Split, num_prompts: int, num: int) -> PoolRecipes:
+        seed = self.settings.seed
         pool = Pool(self.policies()[0], self.sampler, split, num_prompts, num, seed)
         members, policies = tuple(self.members()), tuple(self.policies())
         return pool_recipes(pool, self.reward, members, self.reference, policies, self.compute.rows, self.reward_model)

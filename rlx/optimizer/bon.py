@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
-from rlx.core.policy_optimizer import Needs
-from rlx.core.regularizer import Regularizer
-from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
 JSON_KEYS = ("n", "proxy_score", "gold_score")
 
@@ -98,7 +94,9 @@ def read_curve(path: Path) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class BoN:
-    """The regulariser enters the choice: the best is the one with the highest proxy - beta * penalty, where the penalty
+    """Which completions are drawn, and whether a policy learns from the winners; `experiment/best_of_n.py` is the procedure.
+
+    The regulariser enters the choice: the best is the one with the highest proxy - beta * penalty, where the penalty
     is of the log-ratio of the policy that samples, SFT policy 0, to the reference. With reference=frozen the two are the
     same, so the penalty is zero for every completion and beta and the regulariser change nothing; with reference=soup,
     completions that the soup finds unlikely lose.
@@ -117,44 +115,8 @@ class BoN:
         ),
     )
 
+    has_steps: ClassVar[bool] = False
+
     num_samples: PositiveInt
     distill: bool
     num_distilled: PositiveInt
-
-    def __post_init__(self) -> None:
-        if self.num_samples < 2:
-            raise UserError("optimizer.num_samples=1: the best of 1 is the policy itself; draw at least 2")
-
-    @property
-    def num_epochs(self) -> int:
-        """No passes: nothing is learnt from a rollout."""
-        return 0
-
-    @property
-    def num_minibatches(self) -> int:
-        return 1
-
-    @property
-    def needs(self) -> Needs:
-        return Needs()
-
-    def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
-        """Each prompt's best completion by the penalised proxy."""
-        shape = scored.scores_NG.shape
-        rows = (x.flatten(0, 1) for x in (scored.logps_NGT, scored.ref_logps_NGT, scored.mask_NGT))
-        penalty_NG = regularizer.penalty(*rows).sum(-1).view(shape)
-        chosen_NG = penalised(scored.scores_NG, penalty_NG, beta)
-        best_N = torch.from_numpy(winners(chosen_NG.cpu().double().numpy())).to(scored.ids_NGT.device)
-        row_N = torch.arange(shape[0], device=best_N.device)
-        metrics = {
-            "objective/scores": scored.scores_NG[row_N, best_N].mean().item(),
-            "objective/rlhf_reward": chosen_NG[row_N, best_N].mean().item(),
-        }
-        ids_N1T, mask_N1T = scored.ids_NGT[row_N, best_N, None], scored.mask_NGT[row_N, best_N, None]
-        return Selection(scored.prompt_ids_NP, scored.prompt_mask_NP, ids_N1T, mask_N1T, {}, metrics)
-
-    def loss(
-        self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Never called: there are no passes over a rollout."""
-        raise AssertionError("best-of-n learns nothing")

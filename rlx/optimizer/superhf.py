@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Needs, TokenMeasure
@@ -51,13 +50,6 @@ class SuperHF:
     num_epochs: PositiveInt
     num_minibatches: PositiveInt
     direction: Literal["forward", "reverse"]
-
-    def __post_init__(self) -> None:
-        if self.num_kept > self.num_samples:
-            raise UserError(
-                f"optimizer.num_kept={self.num_kept} is more than optimizer.num_samples={self.num_samples}: "
-                "keep at most what is drawn"
-            )
 
     @property
     def needs(self) -> Needs:

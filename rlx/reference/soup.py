@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from transformers import PreTrainedModel
 
-from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.paper import Paper
 from rlx.core.reference import PolicyLoader
@@ -41,12 +40,6 @@ class Soup:
 
     num_policies: PositiveInt
     alpha: Fraction | None
-
-    def __post_init__(self) -> None:
-        if self.num_policies == 1 and self.alpha not in (None, 1.0):
-            raise UserError(
-                f"reference.alpha={self.alpha} with reference.num_policies=1: there is no other policy; use 2 or more"
-            )
 
     @property
     def is_start(self) -> bool:

@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, PositiveInt
 from rlx.core.paper import Paper
 from rlx.core.reward import Sources
@@ -33,12 +32,6 @@ class EnsembleUWO:
     ddof: Literal[0, 1]
 
     scores_each_member: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.num_members <= self.ddof:
-            raise UserError(
-                f"reward.ddof={self.ddof} with reward.num_members={self.num_members}: no variance; use ddof=0"
-            )
 
     @property
     def members(self) -> range:

@@ -62,12 +62,6 @@ class CleanPairs:
     temperature: float
     sampling_batch_size: int
 
-    def __post_init__(self) -> None:
-        if self.completions_per_prompt < 2 or self.completions_per_prompt % 2:
-            raise UserError(
-                f"reward_model.completions_per_prompt={self.completions_per_prompt}: must be even, 2 or more"
-            )
-
     def build(self, directory: Path, store: Store, seed: int) -> None:
         given = self.world.pairs(seed)
         train, heldout, counts = self._draw(store, seed) if given is None else self._take(given, seed)

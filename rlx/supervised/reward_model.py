@@ -13,7 +13,6 @@ from typing import ClassVar, Literal
 import torch
 
 from rlx.artefact.store import Store
-from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.world import World
@@ -54,8 +53,6 @@ class RewardModel:
     def __post_init__(self) -> None:
         for name in ("learning_rate_factors", "dropouts"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-            if not getattr(self, name):
-                raise UserError(f"reward_model.{name} is empty; give at least one value")
 
     def training(self, name: str, learning_rate: float, seed: int) -> FitSettings:
         """How the model called `name` is trained; what differs between members are learning rate and seed."""
@@ -119,11 +116,6 @@ class RewardMember:
         policy = SFTPolicy(self.world, self.model, self.sft, 0)
         if r.trunks == "last" or (place := self.index % r.num_trunks) == 0:
             return policy, "."
-        if r.num_trunks > len(self.sft.snapshots) + 1:
-            raise UserError(
-                f"reward_model.num_trunks={r.num_trunks} with trunks=snapshots needs {r.num_trunks - 1} entries in "
-                f"sft.snapshots; it has {len(self.sft.snapshots)}"
-            )
         return policy, f"snapshot-{len(self.sft.snapshots) - place}"  # the latest first
 
     def drawn(self, seed: int) -> tuple[float, float]:

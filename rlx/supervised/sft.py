@@ -39,10 +39,6 @@ class SFT:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "snapshots", tuple(self.snapshots))
-        if any(not 0 < share < 1 for share in self.snapshots):
-            raise UserError(
-                f"sft.snapshots={list(self.snapshots)}: every share must lie between 0 and 1; the end is kept anyway"
-            )
 
 
 @dataclass(frozen=True)

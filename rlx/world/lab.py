@@ -8,7 +8,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.world import AnyPair, Demonstration, Pair, PairUse, Prompt, Split
@@ -32,13 +31,6 @@ class Lab:
     preference_cycle: Fraction
     max_prompt_tokens: PositiveInt
     max_completion_tokens: PositiveInt
-
-    def __post_init__(self) -> None:
-        if self.bad_share + self.good_share > 1:
-            raise UserError(
-                f"world.bad_share={self.bad_share:g} and world.good_share={self.good_share:g} sum to more than 1; "
-                "lower one of them"
-            )
 
     def fingerprint(self) -> object:
         """The data's numbers and the language's version. The noise is put on the pairs later, and the cycle is an

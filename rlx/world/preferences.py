@@ -13,6 +13,7 @@ from rlx.world.bad_record import OnBadRecord
 from rlx.world.conversation import RawPreference
 from rlx.world.preference_data import Columns, PreferenceData, read_data
 from rlx.world.preference_file import KINDS, PreferenceSource
+from rlx.world.preferences_rules import shares
 from rlx.world.split import point, prompt_id, prompt_key, share_of
 
 log = logging.getLogger(__name__)
@@ -55,27 +56,6 @@ class Preferences:
     on_bad_record: OnBadRecord
     duplicate_pairs: Literal["leave_out", "keep"]
 
-    def __post_init__(self) -> None:
-        if (total := sum(size for _, size in self._shares())) >= 1:
-            raise UserError(
-                "world.heldout_share + world.gold_share + world.demonstration_share must leave something for "
-                f"the proxies: they sum to {total:g}, make them less than 1"
-            )
-        if self.prompt_template is not None and self.prompt_template.count("{prompt}") != 1:
-            raise UserError(f"world.prompt_template={self.prompt_template!r} must have {{prompt}} exactly once")
-
-        for key in ("max_pairs", "max_gold_pairs"):
-            if (most := getattr(self, key)) is not None and most < self.min_pairs:
-                raise UserError(f"world.{key}={most} is less than world.min_pairs={self.min_pairs}; raise the first")
-
-    def _shares(self) -> list[tuple[str, float]]:
-        # The held-out share comes first, so that the same prompts are held out whatever the other shares are.
-        return [
-            ("heldout", 0.0 if self.heldout_path else self.heldout_share),
-            ("gold", 0.0 if self.gold else self.gold_share),
-            ("demonstration", 0.0 if self.demonstrations_path else self.demonstration_share or 0.0),
-        ]
-
     def fingerprint(self) -> object:
         """The numbers, and the hash of the content of every file in place of its path: moving a file changes nothing.
         Of `gold` only whether it is given, as that decides who gets its share of the prompts; of the label noise
@@ -100,7 +80,7 @@ class Preferences:
             if numbers[name] is not None:  # it took its part before the length limit once
                 numbers[f"{name} that fit"] = numbers.pop(name)
         # What is left out decides the data too, and is the same for a file that was mended by leaving it out.
-        return {**numbers, "shares": self._shares(), "data": self._data.hashes, "left_out": self.left_out()}
+        return {**numbers, "shares": shares(vars(self)), "data": self._data.hashes, "left_out": self.left_out()}
 
     def prompts(self, split: Split, data_seed: int) -> list[Prompt]:
         """Distinct prompts in a random order that does not change. "train" is those of the demonstrations and of the
@@ -211,7 +191,7 @@ class Preferences:
                 divided["heldout"].setdefault(prompt_key(item.prompt), []).append(item)
             for item in self._data.preferences:
                 key = prompt_key(item.prompt)
-                share = share_of(point("split", data_seed, key), self._shares(), "pair")
+                share = share_of(point("split", data_seed, key), shares(vars(self)), "pair")
                 divided[share].setdefault(key, []).append(item)
             self._divisions[data_seed] = divided
         return self._divisions[data_seed]

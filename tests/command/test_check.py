@@ -97,6 +97,50 @@ def test_a_preset_of_one_slot_is_refused_in_the_other():
         checked(compose(["supervised@sft=identical_members"])[0].config)
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["optimizer=superhf", "optimizer.num_kept=17"], "optimizer.num_kept=17 is more than optimizer.num_samples=16"),
+        (["reward=ensemble_uwo", "reward.num_members=1", "reward.ddof=1"], "no variance; use reward.ddof=0"),
+        (["reference=soup", "reference.num_policies=1", "reference.alpha=0.5"], "there is no other policy"),
+        (["world.bad_share=0.7", "world.good_share=0.4"], "world.bad_share=0.7 and world.good_share=0.4 sum to more"),
+        (["sft.snapshots=[1.0]"], "sft.snapshots=[1.0]: every share must lie between 0 and 1"),
+        (["reward_model.dropouts=[]"], "reward_model.dropouts is empty; give at least one value"),
+        (["reward_model.completions_per_prompt=3"], "reward_model.completions_per_prompt=3: must be even"),
+        (
+            ["reward_model.trunks=snapshots", "reward_model.num_trunks=4", "sft.snapshots=[0.5,0.75]"],
+            "reward_model.num_trunks=4 with trunks=snapshots needs 3 entries in sft.snapshots; it has 2",
+        ),
+    ],
+)
+def test_a_choice_says_what_cannot_work_before_anything_is_made(typed, says):
+    with pytest.raises(UserError) as raised:
+        checked(compose(typed)[0].config)
+    assert says in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        (
+            "gold_share",
+            0.7,
+            "world.heldout_share + world.gold_share + world.demonstration_share must leave "
+            "something for the proxies: they sum to 1, make them less than 1",
+        ),
+        ("max_pairs", 9, "world.max_pairs=9 is less than world.min_pairs=10; raise the first"),
+        ("prompt_template", "Q:", "world.prompt_template='Q:' must have {prompt} exactly once"),
+        ("path", None, "world=preferences needs world.path=<file, folder or dataset on the Hub>"),
+    ],
+)
+def test_preferences_that_cannot_serve_are_refused_before_a_file_is_opened(key, value, says):
+    typed = ["world=preferences", "world.path=nowhere.jsonl", "model=pretrained", "model.path=somewhere"]
+    config = changed(compose(typed)[0].config, "world.min_pairs", 10)
+    with pytest.raises(UserError) as raised:
+        checked(changed(config, f"world.{key}", value))
+    assert str(raised.value) == says
+
+
 def test_processes_that_do_not_divide_into_engines_are_refused():
     vllm = compose(["sampler=vllm", "compute=ddp", "compute.num_processes=4"])[0].config
     assert checked(changed(vllm, "sampler.tensor_parallel_size", 2))["sampler"]["mode"] == "colocate"
@@ -189,7 +233,7 @@ def test_the_check_imports_neither_torch_nor_a_choice():
     code = (
         "import sys; from rlx.command.check import checked; from rlx.command.compose import compose\n"
         "checked(compose(['reward=warm', 'regularizer=chi2'])[0].config)\n"
-        "bad = [m for m in sys.modules if m == 'torch' or m.startswith(('rlx.reward', 'rlx.world', 'rlx.optimizer'))]\n"
+        "bad = [m for m in sys.modules if m == 'torch' or m.endswith(('.warm', '.chi2', '.lab', '.ppo'))]\n"
         "sys.exit(str(bad) if bad else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -9,10 +9,7 @@ import pytest
 import torch
 
 from rlx.core.error import UserError
-from rlx.core.policy_optimizer import Needs
-from rlx.core.rollout import ScoredRollout
 from rlx.optimizer.bon import (
-    BoN,
     ascending,
     expected_best,
     kl_bon,
@@ -112,46 +109,27 @@ def test_the_reference_codes_file_is_read_and_written(tmp_path):
         read_curve(tmp_path / "other.json")
 
 
-def bon(num_samples: int = 2) -> BoN:
-    return BoN(num_samples=num_samples, distill=False, num_distilled=8)
-
-
-def scored(logps, ref_logps, scores) -> ScoredRollout:
-    """One prompt, completions of one token."""
-    logps, ref_logps = (torch.tensor(x)[None, :, None] for x in (logps, ref_logps))
-    ids = torch.arange(logps.numel()).view_as(logps)
-    mask = torch.ones_like(ids, dtype=torch.bool)
-    return ScoredRollout(
-        prompts=[], prompt_ids_NP=torch.zeros(1, 1), prompt_mask_NP=torch.ones(1, 1), ids_NGT=ids, mask_NGT=mask,
-        ended_NG=mask[..., 0], logps_NGT=logps, ref_logps_NGT=ref_logps,
-        scores_NG=torch.tensor([scores]), proxy_NG=torch.tensor([scores]), raw_std=1.0,
-        member_scores_MNG=torch.tensor([[scores]]), values_NGT=None, preferences_NGG=None, seed=0,
-    )  # fmt: skip
-
-
 KL_HALF = KL(beta=0.5, target=None, horizon=1e4)
 CHI2_HALF = Chi2(beta=0.5, root=False, max_log_ratio=10.0, floor=1e-4, target=None, horizon=1e4)
+
+
+def chosen(regularizer, logps, ref_logps, beta: float) -> int:
+    """Of two completions of one token, scores 0 and 1, the one with the highest penalised score."""
+    mask = torch.ones(2, 1, dtype=torch.bool)
+    penalty = regularizer.penalty(torch.tensor(logps)[:, None], torch.tensor(ref_logps)[:, None], mask).sum(-1)
+    return int(winners(penalised(torch.tensor([[0.0, 1.0]]), penalty[None], beta).double().numpy())[0])
 
 
 def test_the_regulariser_enters_the_choice():
     """Completion 1 scores 1 more but the reference finds it e^4 less likely: KL takes 0.5 x 4 = 2 off, chi2 takes
     0.5 x 2 (e^4 - 1) = 53.6 off. Without beta it wins."""
-    rollout = scored([-1.0, -1.0], [-1.0, -5.0], [0.0, 1.0])
     for regularizer, less in ((KL_HALF, 2.0), (CHI2_HALF, math.e**4 - 1)):
-        assert bon().select(rollout, regularizer, 0.0).ids_NKT.tolist() == [[[1]]]
-        assert bon().select(rollout, regularizer, 0.5).ids_NKT.tolist() == [[[0]]]
+        assert chosen(regularizer, [-1.0, -1.0], [-1.0, -5.0], beta=0.0) == 1
+        assert chosen(regularizer, [-1.0, -1.0], [-1.0, -5.0], beta=0.5) == 0
         penalty = regularizer.penalty(torch.tensor([[-1.0]]), torch.tensor([[-5.0]]), torch.tensor([[True]]))
         assert penalised(torch.tensor(1.0), penalty.sum(), 0.5).item() == pytest.approx(1 - less, rel=1e-5)
 
 
-def test_a_reference_that_is_the_policy_penalises_nothing():
-    rollout = scored([-1.0, -7.0], [-1.0, -7.0], [0.0, 1.0])
-    for regularizer in (KL_HALF, CHI2_HALF):
-        selection = bon().select(rollout, regularizer, 1e6)
-        assert selection.ids_NKT.tolist() == [[[1]]] and selection.metrics["objective/rlhf_reward"] == 1.0
-
-
-def test_it_asks_for_no_passes_no_critic_and_at_least_two_completions():
-    assert bon().num_epochs == 0 and bon().needs == Needs()
-    with pytest.raises(UserError, match="at least 2"):
-        bon(1)
+@pytest.mark.parametrize("regularizer", [KL_HALF, CHI2_HALF], ids=["kl", "chi2"])
+def test_a_reference_that_is_the_policy_penalises_nothing(regularizer):
+    assert chosen(regularizer, [-1.0, -7.0], [-1.0, -7.0], beta=1e6) == 1

@@ -9,7 +9,6 @@ from bandit import play
 from transformers import LlamaForCausalLM
 
 from rlx.command.compose import conf_dir
-from rlx.core.error import UserError
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout
 from rlx.engine.forward import inputs_of, reference_logits
 from rlx.engine.minibatch import minibatches
@@ -64,11 +63,6 @@ def test_what_is_kept_never_scores_less_than_what_was_drawn(num_kept):
 def test_of_one_completion_that_one_is_kept():
     selection = superhf(num_samples=1).select(scored([[-5.0], [2.0]]), KL_BETA, 0.3)
     assert selection.ids_NKT[..., 0].tolist() == [[0], [10]]
-
-
-def test_more_kept_than_drawn_is_refused():
-    with pytest.raises(UserError, match=r"optimizer\.num_kept=5 is more than optimizer\.num_samples=4"):
-        superhf(num_samples=4, num_kept=5)
 
 
 def test_the_loss_is_the_cross_entropy_plus_beta_times_the_divergence_per_token():

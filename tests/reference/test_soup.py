@@ -78,11 +78,6 @@ def test_averaging_the_output_layer_alone_averages_the_logits(tmp_path):
     torch.testing.assert_close(torch.log_softmax(0.3 * logps[0] + 0.7 * logps[1], -1), logps[2])
 
 
-def test_alpha_without_another_policy_is_refused():
-    with pytest.raises(UserError, match="there is no other policy"):
-        Soup(num_policies=1, alpha=0.5)
-
-
 def test_policies_of_different_sizes_are_refused(tmp_path):
     paths = [save_model(tmp_path / "llama"), save_model(tmp_path / "mistral", "mistral")]
     with pytest.raises(UserError, match="cannot be averaged"):

@@ -1,8 +1,6 @@
-import pytest
 import torch
 from made_of import made_of
 
-from rlx.core.error import UserError
 from rlx.reward.ensemble_mean import ensemble_mean
 from rlx.reward.ensemble_uwo import EnsembleUWO, ensemble_uwo
 
@@ -37,11 +35,6 @@ def test_a_factor_stretches_the_mean_by_it_and_the_penalty_by_its_square():
     mean, penalty = ensemble_mean(SCORES), ensemble_mean(SCORES) - ensemble_uwo(SCORES, 0.5, 0)
     torch.testing.assert_close(ensemble_uwo(3 * SCORES, 0.5, 0), 3 * mean - 9 * penalty)
     torch.testing.assert_close(ensemble_uwo(SCORES + 2, 0.5, 0), mean + 2 - penalty)
-
-
-def test_a_variance_of_one_member_with_ddof_one_is_refused():
-    with pytest.raises(UserError, match="use ddof=0"):
-        EnsembleUWO(num_members=1, coefficient=0.5, ddof=1)
 
 
 def test_the_choice_uses_its_numbers(member, drawn):

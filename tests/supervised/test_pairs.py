@@ -68,8 +68,3 @@ def test_the_world_takes_its_part_of_what_is_short_enough(member, store):
 def test_pairs_that_are_all_too_long_are_an_error(member, store):
     with pytest.raises(UserError, match="no preference pair is short enough"):
         store.fetch(member(world=WordWorld(given=True, max_completion_tokens=2)).pairs.clean, 0)
-
-
-def test_an_odd_number_of_completions_makes_no_pairs(member):
-    with pytest.raises(UserError, match="must be even"):
-        _ = member(completions_per_prompt=3).pairs

@@ -57,11 +57,6 @@ def test_snapshots_are_kept_on_the_way(policy, store):
     assert pretrained(path / "snapshot-0").tokenizer().eos_token == "</s>"
 
 
-def test_a_share_outside_nought_and_one_is_no_snapshot():
-    with pytest.raises(UserError, match="between 0 and 1"):
-        sft(snapshots=(1.0,))
-
-
 def test_what_is_too_long_is_left_out_and_counted(base, store, caplog):
     # Prompts have 4 tokens with <s> ("say cat it") or 5 ("say cat it now"): one in four is over 4.
     recipe = SFTPolicy(WordWorld(max_prompt_tokens=4), pretrained(base), sft(), 0)

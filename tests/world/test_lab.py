@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import re
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -226,8 +225,3 @@ def test_one_text_for_every_prompt_is_clearly_bad(text):
 
 def test_words_that_are_not_of_the_language_are_judged_and_earn_nothing():
     assert score("<script> alert ( 1 ) </script>") < -2
-
-
-def test_shares_of_quality_that_leave_nothing_are_refused():
-    with pytest.raises(UserError, match=re.escape("world.bad_share=0.7 and world.good_share=0.4")):
-        replace(WORLD, bad_share=0.7, good_share=0.4)

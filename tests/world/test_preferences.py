@@ -315,24 +315,6 @@ def test_too_few_pairs_of_a_kind_say_what_to_change(tmp_path):
         world(path, heldout_share=0.0).prompts("heldout", 0)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (
-            {"gold_share": 0.8},
-            "world.heldout_share + world.gold_share + world.demonstration_share must leave "
-            "something for the proxies: they sum to 1.1, make them less than 1",
-        ),
-        ({"max_pairs": 9, "min_pairs": 10}, "world.max_pairs=9 is less than world.min_pairs=10; raise the first"),
-        ({"prompt_template": "Q:"}, "world.prompt_template='Q:' must have {prompt} exactly once"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused_before_anything_is_read(settings, message):
-    with pytest.raises(UserError) as caught:
-        world("nowhere.jsonl", **settings)
-    assert str(caught.value) == message
-
-
 def test_a_check_finds_what_would_end_a_run_later_without_importing_torch(tmp_path):
     path = written(tmp_path / "a.jsonl", rows(40))
     with pytest.raises(UserError, match=r"pairs for the gold model .* fewer than world\.min_pairs=30"):
