@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rlx.core.error import UserError, WorkerError
 
 COMPOSED = {
-    "train": "build what is missing, train, measure, report; the same command again goes on or says that it is done",
+    "train": "build what is missing, train, measure, report; the same command again resumes, and a finished run is not repeated",
     "submit": "what train would run here, as jobs of a Slurm cluster; returns once they are in the queue",
     "prepare": "build only the artefacts: SFT policies, preference pairs, reward models",
     "plan": "what a train would build, how long it takes, how much memory and disk; runs nothing",
@@ -68,8 +68,8 @@ def _dispatch(arguments: list[str]) -> int:
         return complete(arguments, list(COMPOSED), list(PLAIN))
     verb, rest = arguments[0], arguments[1:]
     if verb in COMPOSED:
-        if (asked := usage.words_of_help(rest)) is not None:
-            words, config_dir = asked
+        if (parsed := usage.words_of_help(rest)) is not None:
+            words, config_dir = parsed
             whole = usage.verb(verb, COMPOSED[verb], config_dir)
             print("\n\n".join(usage.group(word, config_dir) for word in words) if words else whole)
             return 0
@@ -151,8 +151,8 @@ def _plain(verb: str, arguments: list[str]) -> int:
     if verb == "compare":
         parser.add_argument("first", metavar="RUN_A", help=f"a run directory{NAMED}")
         parser.add_argument("second", metavar="RUN_B", help="another, of the same world, data seed and gold judge")
-        asked = parser.parse_args(arguments)
-        return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (asked.first, asked.second)))
+        parsed = parser.parse_args(arguments)
+        return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (parsed.first, parsed.second)))
     if verb == "evaluate":
         return _evaluate(parser, arguments)
     parser.add_argument("run", metavar="RUN", help=f"{ANY}{NAMED}")
@@ -172,10 +172,10 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         "--policy", metavar="PATH_OR_HUB_ID", help="in place of RUN: a policy that was trained elsewhere"
     )
     parser.add_argument("--start", metavar="PATH_OR_HUB_ID", help="the policy that --policy was trained from")
-    asked = parser.parse_intermixed_args(arguments)
-    if asked.policy or asked.start:
-        words = [*([asked.run] if asked.run else []), *asked.overrides]
-        if not (asked.policy and asked.start):
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.policy or parsed.start:
+        words = [*([parsed.run] if parsed.run else []), *parsed.overrides]
+        if not (parsed.policy and parsed.start):
             raise UserError(
                 "--policy and --start go together: a policy is measured against the one it was trained from"
             )
@@ -183,16 +183,16 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             raise UserError(f"{other}: with --policy there is no RUN, only key=value")
         from rlx.command.external import composed
 
-        config = composed(asked.start, words)
-        return importlib.import_module("rlx.evaluate").run_external(asked.policy, asked.start, config, words)
-    if not asked.run:
+        config = composed(parsed.start, words)
+        return importlib.import_module("rlx.evaluate").run_external(parsed.policy, parsed.start, config, words)
+    if not parsed.run:
         raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
-    run_dir = _existing_run(asked.run, sweeps=False)
+    run_dir = _existing_run(parsed.run, sweeps=False)
     from rlx.command.overriding import overridden
     from rlx.run.state import load_config
 
-    config = overridden(load_config(run_dir / "config.yaml"), asked.overrides)
-    return _run_of("evaluate")(run_dir, config, asked.overrides)
+    config = overridden(load_config(run_dir / "config.yaml"), parsed.overrides)
+    return _run_of("evaluate")(run_dir, config, parsed.overrides)
 
 
 def _existing_run(word: str, sweeps: bool) -> Path:

@@ -5,7 +5,7 @@ import logging
 from dataclasses import asdict
 from pathlib import Path
 
-from rlx.comparison.pair import Samples, incomparable, joined, same_proxy, samples_of, versus
+from rlx.comparison.pair import Samples, incomparable, matched, same_proxy, samples_of, versus
 from rlx.core.error import UserError
 from rlx.process import atomic
 from rlx.process.logs import speak
@@ -27,7 +27,7 @@ def run(first_dir: Path, second_dir: Path) -> int:
     if (line := incomparable(first, second)) is not None:
         raise UserError(f"these runs cannot be compared by gold: {line}")
     samples = samples_of(first), samples_of(second)
-    pairs = joined(samples[0].rows, samples[1].rows)
+    pairs = matched(samples[0].rows, samples[1].rows)
     found = versus(pairs, same_proxy(first, second))
     notes = notes_of((first, second), samples, len(pairs))
     page = render_pair(first, second, found, pairs, notes)

@@ -78,7 +78,7 @@ def _sums(console: Console, rows: Sequence[CellRow], plan: SweepPlan, at_once: i
     if None not in plan.seconds:
         cells = sum(seconds or 0.0 for seconds in plan.seconds)
         table.add_row("cells", _minutes(cells), f"{len(todo)} to run, one after another")
-        more = " and what is not known" if plan.unknown else ""
+        more = ", and artefacts not yet timed" if plan.unknown else ""
         together = plan.building + cells / at_once
         table.add_row(
             "[bold]on the clock[/]", f"[bold]{_minutes(together)}[/]{more}", f"{at_once} at a time, if cores allow"
@@ -148,7 +148,7 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
         never = f"not known for {len(unknown)}, none was built here" if unknown else ""
         known = _minutes(building) if len(unknown) < len(missing) else ""
         table.add_row(f"{len(missing)} artefacts", "; ".join(filter(None, (known, never))))
-    more = " and what is not known" if unknown else ""
+    more = ", and artefacts not yet timed" if unknown else ""
     table.add_row("[bold]together[/]", f"[bold]{_minutes(building + sum(estimate.seconds.values()))}[/]{more}")
     console.print(table)
 

@@ -240,7 +240,7 @@ class Run:
 
     @property
     def num_micro(self) -> int:
-        """Parts that a process learns from its share of a minibatch in, for memory."""
+        """Return the number of micro-batches per process and minibatch (gradient accumulation, to save memory)."""
         micro = self.cell.compute.micro_batch_size
         share = self.settings.num_prompts // self.cell.policy_optimizer.num_minibatches // processes.size()
         return 1 if micro is None else -(-share // micro)

@@ -50,12 +50,12 @@ class TrainingContext:
 class Store:
     """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
 
-    `workplace` makes the place of a training of its folder. Several processes fetch in the same order and build together;
+    `training_context` makes the place of a training of its folder. Several processes fetch in the same order and build together;
     what the first one writes is kept.
     """
 
-    def __init__(self, root: Path, workplace: Callable[[Path], TrainingContext] = TrainingContext) -> None:
-        self.root, self._workplace = Path(root), workplace
+    def __init__(self, root: Path, training_context: Callable[[Path], TrainingContext] = TrainingContext) -> None:
+        self.root, self._context_of = Path(root), training_context
         self._verified: set[str] = set()
         self._nested = 0.0  # s that went into artefacts built on the way to another
 
@@ -63,9 +63,9 @@ class Store:
         """Where the artefact lies or would lie."""
         return self.root / f"{type(recipe).__name__}-{address(recipe, seed)}"
 
-    def workplace(self, recipe: Recipe, seed: int) -> TrainingContext:
+    def training_context(self, recipe: Recipe, seed: int) -> TrainingContext:
         """Where the artefact trains. Its folder is kept until the artefact is there, and is common to all processes."""
-        return self._workplace(self._unfinished(self.path(recipe, seed)))
+        return self._context_of(self._unfinished(self.path(recipe, seed)))
 
     def has(self, recipe: Recipe, seed: int) -> bool:
         """Whether the artefact is there (its manifest is written last, so its presence means whole). Does not hash."""

@@ -1,4 +1,4 @@
-"""Another gold judge on the samples that a run has kept: joined by prompt id, nothing drawn again."""
+"""Another gold judge on the samples that a run has kept: matched by prompt id, nothing drawn again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

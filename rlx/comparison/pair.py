@@ -1,4 +1,4 @@
-"""Two runs against each other on the same held-out prompts: joined by prompt id from their stored samples, never drawn again.
+"""Two runs against each other on the same held-out prompts: matched by prompt id from their stored samples, never drawn again.
 
 Win rate: the share of prompts on which gold prefers the first run's completion; a tie counts half. The interval of the mean
 difference in gold is paired by prompt, by Student's t. Both are over prompts of two given runs.
@@ -69,7 +69,7 @@ def incomparable(first: RunRecord, second: RunRecord) -> str | None:
     return None
 
 
-def joined(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[tuple[Row, Row]]:
+def matched(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[tuple[Row, Row]]:
     """Rows of the prompts that both have, in the first's order. Raises UserError for none, and for one id with two texts."""
     common = [(row, second[key]) for key, row in first.items() if key in second]
     if len(common) < 2:
@@ -87,7 +87,7 @@ def same_proxy(first: RunRecord, second: RunRecord) -> bool:
 
 
 def versus(pairs: Sequence[tuple[Row, Row]], with_proxy: bool) -> Versus:
-    """Of the joined rows, at least two."""
+    """Of the matched rows, at least two."""
     gold = _column(pairs, "gold")
     assert gold is not None, "every sample has gold"
     won_N = outcomes(*gold)
@@ -122,7 +122,7 @@ def win_rate(first: RunRecord, second: RunRecord) -> float | None:
     if incomparable(first, second) is not None:
         return None
     try:
-        pairs = joined(samples_of(first).rows, samples_of(second).rows)
+        pairs = matched(samples_of(first).rows, samples_of(second).rows)
     except UserError:
         return None
     gold = _column(pairs, "gold")

@@ -43,7 +43,7 @@ class SeveralProcesses:
         if "RANK" not in os.environ and self.num_processes == 1:  # not in one that will launch others
             see_one()
         if not torch.cuda.is_available():
-            os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed logs a warning
         if "RANK" not in os.environ or distributed.is_initialized():
             return
         if torch.cuda.is_available():

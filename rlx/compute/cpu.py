@@ -26,7 +26,7 @@ class CPU:
     def start(self) -> None:
         """To be called before any model is made: this process sees no GPU, should there be one."""
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed wonders aloud
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed logs a warning
         torch.set_num_threads(self.num_threads)
 
     def distribution(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Who is told about a run besides its own files; metrics.jsonl stays the source of truth."""
+"""Experiment trackers: where metrics go besides a run's own files. metrics.jsonl stays the source of truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """Told by the main process alone. None of these raises for a tracker's own trouble, such as a dead network."""
+    """The main process alone calls these. None of them raises for a tracker's own failure, such as a dead network."""
 
     def log(self, step: int, metrics: Mapping[str, float], split: str = "train") -> None:
         """One row of metrics; rows of the split "heldout" carry the same names as those of "train"."""

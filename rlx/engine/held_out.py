@@ -97,9 +97,9 @@ class HeldOut:
     def _start_sample(self) -> StartSample:
         if self._start is None:
             prompts, drawn, completions = self._draw(self.start, range(len(self.prompts.prompts)), self.actors.sampler)
-            gold_B = processes.joined(self.judge.score(prompts, completions))
-            lengths_B = processes.joined(drawn.mask_NGT.sum(-1).flatten().tolist())
-            self._start = StartSample(processes.joined(completions), np.asarray(gold_B), np.asarray(lengths_B))
+            gold_B = processes.concatenated(self.judge.score(prompts, completions))
+            lengths_B = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
+            self._start = StartSample(processes.concatenated(completions), np.asarray(gold_B), np.asarray(lengths_B))
         return self._start
 
     def _draw(

@@ -137,7 +137,7 @@ def _kind(name: str) -> str:
 
 def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Duration:
     """2 floating-point operations per parameter and token forward, 6 to learn from it. Tokens at their upper bound,
-    `flops` per second is what this machine does on matrix products, and so does every process. Good to a factor of about
+    `flops` per second is what this machine does on matrix products, and so does every process. Within a factor of about
     three."""
     flops *= config["compute"].get("num_processes") or 1
     world, optimizer = config["world"], config["optimizer"]
@@ -156,7 +156,7 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     look += -(-evaluated(config) // batch) * new * TOKEN_OVERHEAD
     return Duration(
         {"policy": learn, "measure on held-out prompts": look},
-        f"a rule of thumb for {device()}s like this machine's, good to a factor of three; no such run was timed here",
+        f"a rule of thumb for {device()}s like this machine's, within a factor of three; no such run was timed here",
     )
 
 

@@ -77,13 +77,13 @@ def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
     if isinstance(scorer, Ensemble) and len(scorer.members) == len(members):
         return list(scorer.singles())
     if torch.cuda.is_available():
-        return [Visitor(path) for path in members]
+        return [LoadedToScore(path) for path in members]
     return [single_model(load_member(path)) for path in members]
 
 
 @dataclass(frozen=True)
-class Visitor:
-    """A member that is on the GPU only while it is asked: it is asked at evaluations alone, and WARM is to cost one model."""
+class LoadedToScore:
+    """A member that is on the GPU only while it scores: it scores at evaluations alone, and WARM is to cost one model."""
 
     path: Path
 

@@ -214,9 +214,12 @@ class BestOfN:
             learning_rate_key="sft.learning_rate",
             seed=seed_of("distilled policy", settings.seed),
         )
-        lora, workplace = cell.model.lora("CAUSAL_LM"), cell.workplace(self.directory.path / "checkpoints")
+        lora, training_context = (
+            cell.model.lora("CAUSAL_LM"),
+            cell.training_context(self.directory.path / "checkpoints"),
+        )
         policy = cell.model.policy(self.assembly.start)
-        trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, workplace)
+        trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, training_context)
         policy = cell.model.policy(self.assembly.start)  # TRL leaves a forward of its own in the model that it trained
         policy.load_state_dict(trained.state_dict())
         return policy.requires_grad_(False).eval()

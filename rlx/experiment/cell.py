@@ -59,9 +59,9 @@ class Cell:
 
     @cached_property
     def store(self) -> Store:
-        return Store(Path(self.settings.cache_dir).expanduser(), self.workplace)
+        return Store(Path(self.settings.cache_dir).expanduser(), self.training_context)
 
-    def workplace(self, folder: Path) -> TrainingContext:
+    def training_context(self, folder: Path) -> TrainingContext:
         """Where something of the cell is trained by TRL, with `folder` for its checkpoints."""
         return TrainingContext(
             folder, self.compute.distribution(), self.compute.layout, self.settings.checkpoint.minutes

@@ -1,4 +1,4 @@
-"""One verb for two nouns: the weighted mean of models' weights is a WARM reward model or a soup reference.
+"""The weighted mean of models' weights, for WARM reward models and soup references.
 
 WARM: phi = (1/M) sum_i phi_i, featuriser and head (arXiv 2401.12187, eq. 2). Soup: alpha theta_1 + (1 - alpha) theta_2
 (SALSA, arXiv 2411.01798).

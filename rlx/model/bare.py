@@ -13,8 +13,8 @@ STAND_IN = "_rlx_stands_in"
 
 
 def without_adapters(policy: PeftModel) -> PreTrainedModel:
-    """`policy` with its adapters off while it is asked, and without its critic. It is `policy` itself: what is done to one,
-    learning apart, is done to both."""
+    """Return `policy` with its adapters off in every call, and without its critic. The weights are the policy's own: moving or
+    casting one moves or casts the other."""
     return cast(
         PreTrainedModel, _AdapterFree(policy)
     )  # of which it offers what an engine asks of a model that does not learn
@@ -27,8 +27,8 @@ def is_adapter_free(policy: object) -> bool:
 
 @contextmanager
 def substituted_by(policy: Any, copy: Any) -> Iterator[None]:
-    """While a whole `copy` stands in for a policy that is spread over processes, `policy` without adapters is `copy` without:
-    what is spread must be asked by all processes equally often, and they do not draw equally long."""
+    """While a whole `copy` replaces a policy that is spread over processes, `policy` without adapters is `copy` without. All
+    processes must call a spread model equally often, and they do not draw equally long."""
     if copy is policy:
         yield
         return
@@ -52,9 +52,9 @@ class _AdapterFree:
         with self._policy.disable_adapter():
             return self._policy(**inputs, values=False)
 
-    def generate(self, **asked: Any) -> Tensor:
+    def generate(self, **options: Any) -> Tensor:
         with self._policy.disable_adapter():
-            return self._policy.generate(**asked)
+            return self._policy.generate(**options)
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Any = None) -> Tensor:
         # Called within the policy's own forward and backward pass, where its adapters must stay on.

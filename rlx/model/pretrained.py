@@ -24,8 +24,8 @@ from rlx.model.score_head import HEAD
 from rlx.model.tokens import pad_token_for
 
 log = logging.getLogger(__name__)
-# Raised where artefacts of models that are not float32 come out otherwise than before. 2: autocast on CPUs too, score heads
-# in float32.
+# Raise this when results of models that are not float32 change, so that their artefacts are built again. 2: autocast on
+# CPUs too, score heads in float32.
 MIXED_PRECISION = 2
 
 

@@ -45,7 +45,7 @@ def stopping() -> bool:
 
 
 def check() -> None:
-    """To be called where stopping is safe."""
+    """Call this where it is safe to stop: raise Stopped if a signal has come."""
     if _asked:
         raise Stopped(_asked)
 

@@ -42,7 +42,7 @@ def gathered(own: T) -> list[T]:
     return parts
 
 
-def joined(own: Sequence[T]) -> list[T]:
+def concatenated(own: Sequence[T]) -> list[T]:
     """The shares of all processes, one after another: the inverse of `share`."""
     return [item for part in gathered(list(own)) for item in part]
 

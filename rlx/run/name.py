@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-# Settings that do not change the experiment: where things lie, who is told, on how many processes it runs, what is kept.
+# Settings that do not change the experiment: directories, tracker, number of processes, what is kept.
 # Of `checkpoint`, keep_best does, and is content where it is set.
 NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "name", "seed", "choices")
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")

@@ -29,7 +29,7 @@ def length_batches(lengths_B: Tensor, size: int) -> Iterator[Tensor]:
 
 
 class _Draw(LogitsProcessor):
-    """Leaves `generate`, which is told to be greedy, one token a row to choose: the drawn one."""
+    """Make greedy `generate` sample: draw one token per row and mask all others."""
 
     def __init__(self, uniforms_BT: Tensor, temperature: float) -> None:
         self.uniforms_BT, self.temperature, self.step = uniforms_BT, temperature, 0

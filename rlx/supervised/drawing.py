@@ -38,4 +38,4 @@ def draw(
             completions.append(Completion(decode_completion(tokenizer, written), ended))
         if bar:
             bar.advance(len(rows) * processes.size())
-    return processes.joined(completions)
+    return processes.concatenated(completions)

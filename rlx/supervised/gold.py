@@ -70,7 +70,7 @@ class GoldModel:
         made = train_member(
             Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference),
             directory,
-            store.workplace(self, seed),
+            store.training_context(self, seed),
         )
         (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
 

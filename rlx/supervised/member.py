@@ -37,13 +37,13 @@ class Member:
 
 
 def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
-    """Share of pairs in which the chosen scores higher; ties count half. None of none."""
+    """Return the share of pairs in which the chosen scores higher; ties count half. None without pairs."""
     if not len(chosen_B):
         return None
     return float(((chosen_B > rejected_B).double() + 0.5 * (chosen_B == rejected_B).double()).mean())
 
 
-def train_member(member: Member, directory: Path, workplace: TrainingContext) -> dict:
+def train_member(member: Member, directory: Path, training_context: TrainingContext) -> dict:
     """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
     rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
     with dropout_of(member.trunk, member.dropout):
@@ -56,7 +56,7 @@ def train_member(member: Member, directory: Path, workplace: TrainingContext) ->
             ],
             member.model.lora("SEQ_CLS"),
             member.training,
-            workplace,
+            training_context,
         )
     on_device(trained)  # a back end that spreads weights gives a copy on the CPU
     reference = rows.rows(member.reference_prompts, member.reference_completions)

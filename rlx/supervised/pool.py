@@ -118,7 +118,7 @@ class PoolScores:
                 parts.append(scorer.member_scores(*batch).double().cpu())
                 order.append(rows)
                 bar.advance(len(rows) * processes.size())
-        scores_MB = torch.cat(processes.joined(parts), 1)[:, torch.cat(processes.joined(order)).argsort()]
+        scores_MB = torch.cat(processes.concatenated(parts), 1)[:, torch.cat(processes.concatenated(order)).argsort()]
         if not scores_MB.isfinite().all():
             raise UserError(f"{name}: a score is not a number; its weights are damaged or overflow in this dtype")
         save_file({"scores": scores_MB.contiguous()}, directory / "scores.safetensors")

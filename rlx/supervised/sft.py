@@ -53,7 +53,7 @@ class SFTPolicy:
     index: int
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
-        tokenizer, workplace = self.model.tokenizer(), store.workplace(self, seed)
+        tokenizer, training_context = self.model.tokenizer(), store.training_context(self, seed)
         demonstrations, left_out = length_limit(self.world, tokenizer).demonstrations(self.world.demonstrations(seed))
         say_left_out(f"SFT policy {self.index}", left_out)
         if not demonstrations:
@@ -69,7 +69,7 @@ class SFTPolicy:
 
         def keep(i: int, model: Any) -> None:
             if processes.first():
-                save(workplace.folder / f"snapshot-{i}", model)  # which outlives an interruption
+                save(training_context.folder / f"snapshot-{i}", model)  # which outlives an interruption
 
         policy = fit_policy(
             self.model.policy(None),
@@ -77,14 +77,14 @@ class SFTPolicy:
             [_row(tokenizer, demonstration) for demonstration in demonstrations],
             self.model.lora("CAUSAL_LM"),
             self.training(seed),
-            workplace,
+            training_context,
             self.sft.snapshots,
             keep,
         )
         save(directory, policy)
         if processes.first():
             for i in range(len(self.sft.snapshots)):
-                (workplace.folder / f"snapshot-{i}").rename(directory / f"snapshot-{i}")
+                (training_context.folder / f"snapshot-{i}").rename(directory / f"snapshot-{i}")
         counts = {"demonstrations": len(demonstrations), "left_out": left_out}
         (directory / "sft.json").write_text(json.dumps(counts, indent=1))
 

@@ -63,7 +63,7 @@ class FitSettings:
     gradient_checkpointing: bool
     seed: int  # dropout, adapters and the order of the rows
 
-    def arguments(self, dtype: torch.dtype, workplace: TrainingContext) -> dict[str, Any]:
+    def arguments(self, dtype: torch.dtype, training_context: TrainingContext) -> dict[str, Any]:
         """For this process: batch_size is of all processes together, micro_batch_size of each."""
         num = processes.size()
         micro = self.micro_batch_size or max(1, self.batch_size // num)
@@ -75,7 +75,7 @@ class FitSettings:
         cuda = torch.cuda.is_available()
         seed = self.seed % 2**31
         return {
-            "output_dir": str(workplace.folder),
+            "output_dir": str(training_context.folder),
             "num_train_epochs": self.num_epochs,
             "per_device_train_batch_size": micro,
             "gradient_accumulation_steps": self.batch_size // (micro * num),
@@ -96,7 +96,7 @@ class FitSettings:
             "report_to": "none",
             "disable_tqdm": True,
             "max_length": None,
-            **workplace.distribution,
+            **training_context.distribution,
         }
 
 
@@ -106,7 +106,7 @@ def fit_policy(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: FitSettings,
-    workplace: TrainingContext,
+    training_context: TrainingContext,
     snapshots: Sequence[float] = (),
     keep: Callable[[int, PreTrainedModel], None] | None = None,
 ) -> PreTrainedModel:
@@ -119,13 +119,13 @@ def fit_policy(
         trained = _Trained(model, lora)
         trainer = SFTTrainer(
             model=model,
-            args=SFTConfig(**training.arguments(trained.dtype, workplace), completion_only_loss=True),
+            args=SFTConfig(**training.arguments(trained.dtype, training_context), completion_only_loss=True),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
             callbacks=[_Snapshots(snapshots, trained, keep)] if keep else None,
         )
-        _train(trainer, training, workplace)
+        _train(trainer, training, training_context)
         return trained.finished(trainer.model)
 
 
@@ -135,24 +135,24 @@ def fit_reward_model(
     rows: Sequence[dict[str, list[int]]],
     lora: LoraConfig | None,
     training: FitSettings,
-    workplace: TrainingContext,
+    training_context: TrainingContext,
 ) -> PreTrainedModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
     with _alone():
         trained = _Trained(model, lora)
         trainer = RewardTrainer(
             model=model,
-            args=RewardConfig(**training.arguments(trained.dtype, workplace), disable_dropout=False),
+            args=RewardConfig(**training.arguments(trained.dtype, training_context), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
         )
-        _train(trainer, training, workplace)
+        _train(trainer, training, training_context)
         return trained.finished(trainer.model)
 
 
-def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, workplace: TrainingContext) -> None:
-    """From the last checkpoint in `workplace`, if there is one. Raises Stopped, with the last update saved, when asked."""
+def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, training_context: TrainingContext) -> None:
+    """From the last checkpoint in `training_context`, if there is one. Raises Stopped, with the last update saved, when asked."""
     trainer.remove_callback(PrinterCallback)
     assert isinstance(trainer.train_dataset, Dataset)
     num, at_once = len(trainer.train_dataset), trainer.args.per_device_train_batch_size * processes.size()
@@ -166,9 +166,9 @@ def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, workplace
     num_updates = math.ceil(updates_per_epoch * training.num_epochs)
     with stage(training.name, num_updates) as bar, interruption.at_steps():
         trainer.add_callback(_Watch(training, bar))
-        trainer.add_callback(_Checkpoints(workplace))
-        if checkpoint := training_state.latest(workplace.folder):
-            checkpoint.check(workplace.layout, f"the {training.name}")
+        trainer.add_callback(_Checkpoints(training_context))
+        if checkpoint := training_state.latest(training_context.folder):
+            checkpoint.check(training_context.layout, f"the {training.name}")
             if processes.first():
                 log.info("%s: going on after update %d of %d", training.name, checkpoint.step, num_updates)
             bar.advance(checkpoint.step)
@@ -216,21 +216,21 @@ class _Snapshots(TrainerCallback):
 
 
 class _Checkpoints(TrainerCallback):
-    """Saves when asked to stop, and so often that a kill costs no more than `workplace.minutes`; the newest is kept."""
+    """Saves when asked to stop, and so often that a kill costs no more than `training_context.minutes`; the newest is kept."""
 
-    def __init__(self, workplace: TrainingContext) -> None:
-        self.workplace, self.saved = workplace, time.monotonic()
+    def __init__(self, training_context: TrainingContext) -> None:
+        self.training_context, self.saved = training_context, time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
         stopping = interruption.stopping()
-        due = processes.agreed(time.monotonic() - self.saved >= 60 * self.workplace.minutes)
+        due = processes.agreed(time.monotonic() - self.saved >= 60 * self.training_context.minutes)
         control.should_training_stop |= stopping
         control.should_save = stopping or (due and state.global_step < state.max_steps)
         return control
 
     def on_save(self, args, state, control, **kwargs) -> None:
         new = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        training_state.mark(new, state.global_step, self.workplace.layout)
+        training_state.mark(new, state.global_step, self.training_context.layout)
         self.saved = time.monotonic()
         if processes.first():
             for old in set(new.parent.glob("checkpoint-*")) - {new}:

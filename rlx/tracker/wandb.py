@@ -134,7 +134,7 @@ class Telling:
         try:
             tell(self._run)
         except Exception as ex:  # whatever a foreign service fails of, the run goes on; said once
-            log.warning("W&B failed and is told no more (%s); metrics.jsonl goes on", _first_line(ex))
+            log.warning("W&B logging failed and is off from here (%s); metrics.jsonl has everything", _first_line(ex))
             self._run = None
 
 

@@ -1,9 +1,9 @@
-"""Two runs joined by prompt id: win rate, gold, lengths, and what keeps them from being compared."""
+"""Two runs matched by prompt id: win rate, gold, lengths, and what keeps them from being compared."""
 
 import numpy as np
 import pytest
 
-from rlx.comparison.pair import joined, versus
+from rlx.comparison.pair import matched, versus
 from rlx.core.error import UserError
 
 
@@ -17,7 +17,7 @@ def row(pid: str, gold: float, length: int = 5, start: float = 0.0, prompt: str 
 def test_rows_are_joined_by_prompt_id_whatever_their_order():
     first = {pid: row(pid, i) for i, pid in enumerate("abcd")}
     second = {pid: row(pid, 10 * i) for i, pid in enumerate("dcbx")}
-    assert [(one["prompt_id"], other["prompt_id"]) for one, other in joined(first, second)] == [
+    assert [(one["prompt_id"], other["prompt_id"]) for one, other in matched(first, second)] == [
         ("b", "b"),
         ("c", "c"),
         ("d", "d"),
@@ -27,9 +27,9 @@ def test_rows_are_joined_by_prompt_id_whatever_their_order():
 def test_fewer_than_two_common_prompts_and_one_id_with_two_texts_are_refused():
     first = {pid: row(pid, 0) for pid in "ab"}
     with pytest.raises(UserError, match="1 held-out prompts in common"):
-        joined(first, {pid: row(pid, 0) for pid in "bc"})
+        matched(first, {pid: row(pid, 0) for pid in "bc"})
     with pytest.raises(UserError, match="prompt b has another text"):
-        joined(first, {"a": row("a", 0), "b": row("b", 0, prompt="another")})
+        matched(first, {"a": row("a", 0), "b": row("b", 0, prompt="another")})
 
 
 def test_win_rate_and_gold_are_those_counted_by_hand():

@@ -1,7 +1,7 @@
 import torch
 from made_of import made_of
 
-from rlx.experiment.assembly import Visitor, singles
+from rlx.experiment.assembly import LoadedToScore, singles
 from rlx.reward.ensemble_mean import EnsembleMean
 from rlx.reward.single import Single
 from rlx.reward.warm import WARM
@@ -13,6 +13,6 @@ def test_members_are_asked_one_by_one_without_a_second_copy_of_an_ensemble(membe
     ensemble, warm = EnsembleMean(3).scorer(made_of(paths)), WARM(3).scorer(made_of(paths))
     shared = singles(ensemble, paths)
     assert [one.members[0].model for one in shared] == [one.model for one in ensemble.members]
-    for scorers in (shared, singles(warm, paths), [Visitor(path) for path in paths]):
+    for scorers in (shared, singles(warm, paths), [LoadedToScore(path) for path in paths]):
         for scorer, scores in zip(scorers, alone, strict=True):
             assert torch.equal(scorer.member_scores(*drawn), scores)

@@ -103,13 +103,13 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_weights(
     half = prepared(tmp_path, wanted, minutes=0)
     with disturbed(kill), pytest.raises(MemoryError):
         half.fetch(wanted, 0)
-    (checkpoint,) = half.workplace(wanted, 0).folder.glob("checkpoint-*")
+    (checkpoint,) = half.training_context(wanted, 0).folder.glob("checkpoint-*")
     assert checkpoint.name == "checkpoint-5" and not half.has(wanted, 0)
     with caplog.at_level(logging.INFO, logger="rlx"):
         path = Store(tmp_path).fetch(wanted, 0)
     assert "going on after update 5 of" in caplog.text
     assert equal(weights(path), weights(store.fetch(wanted, 0)))
-    assert not half.workplace(wanted, 0).folder.exists()
+    assert not half.training_context(wanted, 0).folder.exists()
     assert json.loads((path / MANIFEST).read_text())["seconds"] is None
 
 
@@ -121,7 +121,7 @@ def test_one_that_is_asked_to_stop_ends_its_update_and_saves_it(number, base, st
         half.fetch(wanted, 0)
     assert stopped.value.number == number
     interruption.listen()  # the next process has not been asked
-    (mark,) = half.workplace(wanted, 0).folder.glob("checkpoint-*/step.json")
+    (mark,) = half.training_context(wanted, 0).folder.glob("checkpoint-*/step.json")
     assert json.loads(mark.read_text()) == {"step": 6, "layout": "whole"}
     path = half.fetch(wanted, 0)
     assert equal(weights(path), weights(store.fetch(wanted, 0)))
@@ -143,5 +143,5 @@ def test_nothing_is_left_of_one_that_failed_before_its_first_checkpoint(base, tm
     half = prepared(tmp_path, wanted, minutes=60)
     with disturbed(kill), pytest.raises(MemoryError):
         half.fetch(wanted, 0)
-    assert not half.workplace(wanted, 0).folder.exists()
+    assert not half.training_context(wanted, 0).folder.exists()
     assert json.loads((half.fetch(wanted, 0) / MANIFEST).read_text())["seconds"] > 0
