@@ -53,12 +53,23 @@ def test_a_policy_from_elsewhere_is_measured_against_its_start(here, models):
     page = (found / "versus-start.html").read_text()
     assert (
         "The proxies" not in page
+        and "<h1>A policy against its start</h1>" in page
         and "trained elsewhere from" in page
         and "the start itself" in page
         and "None" not in page.split("<h2>")[0]
     )
     (found / "versus-start.html").unlink()
     assert main(["report", str(found)]) == 0 and (found / "versus-start.html").is_file()
+
+
+@pytest.mark.parametrize("verb", [["train"], ["evaluate"], ["submit"]], ids=lambda verb: verb[0])
+def test_a_measurement_is_no_run_to_go_on_with(here, models, capsys, verb):
+    assert main([*words(models), *COMMAND, "name=mine"]) == 0
+    capsys.readouterr()
+    (found,) = (here / "runs").iterdir()
+    assert main([*verb, str(found)]) == 2
+    said = capsys.readouterr().err
+    assert f"measure it again with rlx evaluate --policy {models / 'policy'} --start" in said and said.count("\n") == 1
 
 
 def test_the_start_against_itself_has_moved_by_nothing(here, models):

@@ -39,6 +39,11 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UserError for an unknown or missing key, an impossible value or an impossible combination.
     """
+    if "policy" in config and "start" in config:
+        raise UserError(
+            "this is the measurement of a policy that was trained elsewhere, and no run; measure it again with "
+            f"rlx evaluate --policy {config['policy']} --start {config['start']} key=value"
+        )
     result = _checked_keywords(config, _signature_of(Settings, also=(*GROUPS, "choices")), "")
     for group in GROUPS:
         node = config[group]

@@ -19,15 +19,21 @@ from rlx.run.record import RunRecord
 
 
 def render_pair(
-    first: RunRecord, second: RunRecord, found: Versus, pairs: Sequence[tuple[Row, Row]], notes: Sequence[str]
+    first: RunRecord,
+    second: RunRecord,
+    found: Versus,
+    pairs: Sequence[tuple[Row, Row]],
+    notes: Sequence[str],
+    title: str = "Two runs against each other",
 ) -> str:
-    """The page. `notes` are what a reader has to know of how the samples were come by."""
+    """Return the page. `notes` say how the samples were drawn."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     headline, tone = verdict(found)
     return environment.get_template("pair.html.jinja").render(
         runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],
+        title=title,
         headline=headline,
         tone=tone,
         sentences=sentences(found, rewarded=not (first.external or second.external)),
@@ -45,7 +51,7 @@ def against_start(record: RunRecord) -> str:
     pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
     start = record.config["start"]
     other = replace(record, path=Path(start), config={**record.config, "policy": start})
-    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, [])
+    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, [], "A policy against its start")
 
 
 def verdict(found: Versus) -> tuple[str, Tone]:
