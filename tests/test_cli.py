@@ -34,7 +34,7 @@ def empty(tmp_path, monkeypatch):
 
 def rlx(*arguments: str, python: str = "-m rlx.cli", **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *python.split(), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | env, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | env, timeout=240)
 
 
 # What is typed, and what the one line has to say.
@@ -114,7 +114,7 @@ def test_help_and_config_errors_do_not_import_torch(line, empty):
     code = (
         f"import sys; from rlx.cli import main; main({line.split()!r}); print('HEAVY', {set(HEAVY)} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert "HEAVY set()" in done.stdout
 
 
@@ -141,7 +141,7 @@ def test_a_closed_pipe_is_quiet(empty):
         ["bash", "-c", f"{sys.executable} -m rlx.cli train --help model | head -1"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stderr == "" and done.stdout.count("\n") == 1
 
@@ -268,7 +268,7 @@ def test_ctrl_c_is_one_line_with_exit_code_130(empty):
     assert child.stdout is not None and child.stdout.readline() == "up\n"
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=240)
     assert child.returncode == 130 and err.count("\n") == 1 and err.startswith("rlx: interrupted")
 
 

@@ -32,7 +32,7 @@ def empty(tmp_path, monkeypatch):
 
 def sweep(*line: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "rlx.cli", "train", "-m", *line]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "300"}, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "300"}, timeout=240)
 
 
 def planted(*line: str, **status: object) -> Path:
@@ -175,7 +175,7 @@ def test_ctrl_c_reaches_every_cell_once_and_the_index_says_where_they_stand(empt
         assert time.monotonic() < deadline and parent.poll() is None
         time.sleep(0.05)
     parent.send_signal(signal.SIGTERM)
-    assert parent.wait(timeout=60) == 130
+    assert parent.wait(timeout=240) == 130
     assert [p.read_text() for p in (empty / "runs").glob("*/config.yaml.interrupts")] == ["x", "x"]
     assert [row["state"] for row in index(empty)] == ["not started"] * 3
 

@@ -74,11 +74,11 @@ def test_a_killed_process_ends_the_run_with_its_number_and_where_its_output_lies
     process = started("compute=ddp", *TWO, "num_steps=1000", "evaluation.interval=1000")
     wait_for(tmp_path / "runs", "*/metrics.jsonl", process)
     twice = [sys.executable, "-m", "rlx.cli", "train", str(run_dir(tmp_path))]
-    second = subprocess.run(twice, capture_output=True, text=True, timeout=120)
+    second = subprocess.run(twice, capture_output=True, text=True, timeout=240)
     assert second.returncode == 2 and "is at work on this run" in second.stderr.splitlines()[-1]
     assert json.loads((run_dir(tmp_path) / "status.json").read_text())["state"] == "running"
     os.kill(pids_of_workers(process.pid)[1], signal.SIGKILL)
-    said = process.communicate(timeout=120)[0]
+    said = process.communicate(timeout=240)[0]
     assert process.returncode == 1
     status = json.loads((run_dir(tmp_path) / "status.json").read_text())
     assert status["state"] == "failed" and "process 1" in status["reason"] and "SIGKILL" in status["reason"]
@@ -111,7 +111,7 @@ def test_a_run_asked_to_stop_saves_its_step_and_goes_on_to_the_numbers_of_an_und
     process = started(*spread, "name=stopped")
     wait_for(tmp_path / "runs", "stopped-seed0/metrics.jsonl", process)
     process.send_signal(signal.SIGUSR1)
-    said = process.communicate(timeout=120)[0]
+    said = process.communicate(timeout=240)[0]
     assert process.returncode == REQUEUE, said
     stopped, undisturbed = tmp_path / "runs" / "stopped-seed0", tmp_path / "runs" / "whole-seed0"
     assert json.loads((stopped / "status.json").read_text())["state"] == "interrupted"
@@ -128,7 +128,7 @@ def test_a_checkpoint_that_every_process_has_whole_is_read_by_any_number_and_one
     process = started("compute=ddp", *TWO, "name=whole", "num_steps=40", "evaluation.interval=40")
     wait_for(tmp_path / "runs", "*/checkpoints/*/step.json", process)
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     assert process.returncode == 128 + signal.SIGTERM
     alone = started("compute=cpu", "name=whole", "num_steps=40", "evaluation.interval=40")
     said = alone.communicate(timeout=300)[0]
@@ -136,9 +136,9 @@ def test_a_checkpoint_that_every_process_has_whole_is_read_by_any_number_and_one
     process = started("compute=zero2", *TWO, "name=parts", "num_steps=40", "evaluation.interval=40")
     wait_for(tmp_path / "runs", "parts-seed0/checkpoints/*/step.json", process)
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate(timeout=240)
     alone = started("compute=cpu", "name=parts", "num_steps=40", "evaluation.interval=40")
-    said = alone.communicate(timeout=120)[0]
+    said = alone.communicate(timeout=240)[0]
     assert alone.returncode == 2
     assert "was written as 'zero2 on 2 processes' and cannot be read as 'whole'" in said
 
@@ -155,7 +155,7 @@ def test_an_artefact_asked_to_stop_goes_on_to_the_files_of_an_undisturbed_one(st
         process = started(*line, "checkpoint.minutes=0", verb="prepare", cache=tmp_path / "stopped")
         wait_for(tmp_path / "stopped", f"{kind}-*.unfinished/checkpoint-*/step.json", process)
         process.send_signal(signal.SIGUSR1)
-        said = process.communicate(timeout=120)[0]
+        said = process.communicate(timeout=240)[0]
         assert process.returncode == REQUEUE, said
         assert list((tmp_path / "stopped").glob(f"{kind}-*.unfinished"))
     again = started(*line, verb="prepare", cache=tmp_path / "stopped")
@@ -177,6 +177,6 @@ def test_what_cannot_be_shared_is_refused_before_anything_runs(started, tmp_path
         (["compute=ddp", "compute.num_processes=2", "compute.num_nodes=3"], "compute.num_nodes=3"),
     ):
         process = started(*overrides)
-        said = process.communicate(timeout=60)[0]
+        said = process.communicate(timeout=240)[0]
         assert process.returncode == 2 and words in said and len(said.splitlines()) == 1, said
     assert not (tmp_path / "runs").exists()

@@ -28,7 +28,7 @@ def lab(tmp_path_factory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("slurm")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_"))}
     env |= {"PORT": str(_free_ports(NODES + 1)), "NODES": str(NODES), "CPUS": "1"}
-    subprocess.run([LAB, "start", folder], env=env, check=True, timeout=60)
+    subprocess.run([LAB, "start", folder], env=env, check=True, timeout=240)
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - set(env):
             patch.delenv(name)
@@ -39,7 +39,7 @@ def lab(tmp_path_factory) -> Iterator[Path]:
             yield folder
         finally:
             _cancel_all()
-            subprocess.run([LAB, "stop", folder], env=env, check=False, timeout=60)
+            subprocess.run([LAB, "stop", folder], env=env, check=False, timeout=240)
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +73,10 @@ def trained_here(cache, tmp_path_factory) -> Callable[..., Path]:
 
 def _cancel_all() -> None:
     for partition in ("debug", "urgent"):  # scancel takes one name, and finds no job in "debug,urgent"
-        subprocess.run(["scancel", f"--partition={partition}"], check=False, timeout=30)
+        subprocess.run(["scancel", f"--partition={partition}"], check=False, timeout=240)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        left = subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, timeout=30).stdout
+        left = subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, timeout=240).stdout
         if not left.strip():
             return
         time.sleep(0.5)

@@ -42,7 +42,7 @@ def job_of(run: Path) -> str:
 
 def scontrol(job: str) -> dict[str, str]:
     command = ["scontrol", "--oneliner", "show", "job", job]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    said = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
     return dict(re.findall(r"(\w+)=(\S+)", said))
 
 
@@ -73,7 +73,7 @@ def at_step(run: Path, step: int) -> None:
 
 def asked_to_leave_and_requeued(run: Path, job: str) -> None:
     """Send USR1, as Slurm does ahead of the time limit, and wait until the job is back in the queue with its step saved."""
-    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=30)
+    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=240)
     wait(lambda: scontrol(job)["Restarts"] == "1", lambda: f"not requeued: {log_of(run)[-3000:]}")
     (saved,) = (run / "checkpoints").glob("*/step.json")
     assert json.loads(saved.read_text())["step"] < 20

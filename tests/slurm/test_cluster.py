@@ -105,7 +105,7 @@ def test_a_job_asked_to_leave_while_an_artefact_trains_goes_on_with_it(here, mon
         lambda: list(here.glob("own cache/SFTPolicy-*.unfinished/*/step.json")),
         lambda: f"no checkpoint of an SFT policy: {log_of(run)[-3000:]}",
     )
-    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=30)
+    subprocess.run(["scancel", "--signal=USR1", job], check=True, timeout=240)
     told = ended(job)
     assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
     assert f"rlx: job {job} goes back into the queue" in log_of(run)
@@ -117,7 +117,7 @@ def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
     run, job = submit(here, *TWO_NODES)
     at_step(run, 3)
     command = ["sbatch", "--wait", "--partition=urgent", "--nodes=2", "--output=/dev/null", "--wrap=srun true"]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=240)
     told = ended(job)
     assert (told["JobState"], told["Restarts"]) == ("COMPLETED", "1"), log_of(run)[-3000:]
     assert "going on after step" in log_of(run)
@@ -127,7 +127,7 @@ def test_a_job_that_slurm_preempts_for_another_goes_on_after_it(local, here):
 def test_a_cancelled_job_saves_and_does_not_come_back(local, here, capsys):
     run, job = submit(here, *TWO_NODES)
     at_step(run, 2)
-    subprocess.run(["scancel", job], check=True, timeout=30)
+    subprocess.run(["scancel", job], check=True, timeout=240)
     told = ended(job, seconds=90)
     assert (told["JobState"], told["Restarts"]) == ("CANCELLED", "0")
     wait(lambda: status(run)["state"] != "running", lambda: "it does not say that it was stopped", seconds=30)

@@ -50,7 +50,7 @@ def make(here):
         env = {name: value for name, value in os.environ.items() if name not in WISHES and not name.startswith("MAKE")}
         command = ["make", f"VENV={sys.prefix}", f"--old-file={sys.prefix}/.done", *words]
         began = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
         assert time.monotonic() - began < 30  # it does not wait for the jobs
         return done.stdout

@@ -71,7 +71,7 @@ def test_directories_with_blanks_and_percent_signs_are_written_so_that_sbatch_an
     text = script(folder=Path("/my runs/50%"))
     assert "'--output=/my runs/50%%/slurm-%j.out'" in options(text)
     assert "train '/my runs/50%/config.yaml'" in text
-    assert subprocess.run(["bash", "-n"], input=text, text=True, timeout=20).returncode == 0
+    assert subprocess.run(["bash", "-n"], input=text, text=True, timeout=240).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_only_a_run_that_saved_ahead_of_its_end_is_requeued_and_the_code_is_kept
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
         (tmp_path / name).chmod(0o755)
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "12", "SLURM_RESTART_COUNT": str(restarts)}
-    done = subprocess.run(["bash"], input=script(), text=True, env=env, capture_output=True, timeout=20)
+    done = subprocess.run(["bash"], input=script(), text=True, env=env, capture_output=True, timeout=240)
     assert done.returncode == code
     said = tmp_path / "said"
     assert (said.read_text().strip() if said.exists() else "") == ("requeue 12" if requeued else "")
@@ -127,5 +127,5 @@ def test_make_says_nodes_and_gpus_as_processes(line, submits):
         pytest.skip("no make on this machine")
     env = {"PATH": os.environ["PATH"]}
     command = ["make", "--dry-run", *line.split()]
-    said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=True).stdout
+    said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=True).stdout
     assert " ".join(said.splitlines()[-1].split()).partition("/rlx ")[2] == submits
