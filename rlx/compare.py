@@ -9,7 +9,7 @@ from rlx.comparison.pair import Samples, incomparable, matched, same_proxy, samp
 from rlx.core.error import UserError
 from rlx.process import atomic
 from rlx.process.logs import speak
-from rlx.reporting.pair import render_pair, sentences, verdict
+from rlx.reporting.pair import pair_verdict, render_pair, sentences
 from rlx.run.record import RunRecord, load_record
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def run(first_dir: Path, second_dir: Path) -> int:
     atomic.write(path, page)
     numbers = {"first": str(first_dir), "second": str(second_dir), **asdict(found), "notes": notes}
     atomic.write(path.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
-    headline, _ = verdict(found)
+    headline, _ = pair_verdict(found)
     numbers_in_words = sentences(found, rewarded=not (first.external or second.external))
     print("\n".join([f"A: {first.path.name}", f"B: {second.path.name}", f"{headline}.", *numbers_in_words]))
     print(f"Length, A and B: {found.lengths[0]:.1f} and {found.lengths[1]:.1f} {found.length_unit} per completion.")

@@ -12,7 +12,7 @@ from rlx.process import atomic
 from rlx.reporting.card import model_card
 from rlx.reporting.figure.gallery import draw_all
 from rlx.reporting.figure.sweep.gallery import draw_sweep
-from rlx.reporting.pair import against_start
+from rlx.reporting.pair import render_against_start
 from rlx.reporting.rendering import render
 from rlx.reporting.sweep.rendering import render_sweep
 from rlx.reporting.sweep.tables import all_tables, as_csv, as_latex
@@ -61,7 +61,7 @@ def write_report(record: RunRecord) -> None:
 def write_external(record: RunRecord) -> Path:
     """Write the page of a policy that was trained elsewhere, beside its start; return its path."""
     page = record.path / "versus-start.html"
-    _write(page, against_start(record))
+    _write(page, render_against_start(record))
     return page
 
 

@@ -30,7 +30,7 @@ def render_pair(
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    headline, tone = verdict(found)
+    headline, tone = pair_verdict(found)
     return environment.get_template("pair.html.jinja").render(
         runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],
         title=title,
@@ -46,7 +46,7 @@ def render_pair(
     )
 
 
-def against_start(record: RunRecord) -> str:
+def render_against_start(record: RunRecord) -> str:
     """The page of a policy beside the policy that it was trained from, of the samples of its measurement."""
     pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
     start = record.config["start"]
@@ -54,7 +54,7 @@ def against_start(record: RunRecord) -> str:
     return render_pair(record, other, versus(pairs, with_proxy=False), pairs, [], "A policy against its start")
 
 
-def verdict(found: Versus) -> tuple[str, Tone]:
+def pair_verdict(found: Versus) -> tuple[str, Tone]:
     """What the mean difference in gold and the win rate bear together."""
     if found.num < MIN_PROMPTS:
         return f"Too few prompts to say which is better: {found.num} of at least {MIN_PROMPTS}", "unclear"
