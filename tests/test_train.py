@@ -118,28 +118,24 @@ def test_the_same_command_again_says_that_it_is_done(whole, cache, monkeypatch, 
     assert (whole / "metrics.jsonl").stat().st_mtime_ns == before
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(whole, here):
-    command = [
-        sys.executable,
-        "-m",
-        "rlx.cli",
-        "train",
-        "reward=warm",
-        "reward.num_members=2",
-        "reference=soup",
-        *MINIATURE,
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+def killed_after_a_checkpoint(words, here):
+    """The directory of a run that was killed when its first checkpoint was there."""
+    process = subprocess.Popen([sys.executable, "-m", "rlx.cli", *words], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 250
     while not list((here / "runs").glob("*/checkpoints/*/step.json")):
         assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    run = only_run(here)
+    return only_run(here)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_numbers_of_an_undisturbed_one(whole, here):
+    command = ["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]
+    run = killed_after_a_checkpoint(command, here)
     assert json.loads((run / "status.json").read_text())["state"] == "running"  # it had no time to say otherwise
     (run / "metrics.jsonl").open("a").write('{"step": 3, "spl')  # a row that was being written
-    assert main(["train", "reward=warm", "reward.num_members=2", "reference=soup", *MINIATURE]) == 0
+    assert main(command) == 0
     assert numbers(run) == numbers(whole)
     assert json.loads((run / "summary.json").read_text()) == json.loads((whole / "summary.json").read_text())
     assert (run / "final_samples.jsonl").read_bytes() == (whole / "final_samples.jsonl").read_bytes()
@@ -309,15 +305,8 @@ def test_the_step_with_the_most_gold_on_half_of_the_prompts_is_exported_and_meas
 
 @pytest.mark.slow
 def test_a_killed_run_that_keeps_its_best_step_ends_as_an_undisturbed_one(keeping, here):
-    process = subprocess.Popen([sys.executable, "-m", "rlx.cli", "train", *KEEPING], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 250
-    while not list((here / "runs").glob("*/checkpoints/*/step.json")):
-        assert time.monotonic() < deadline and process.poll() is None, "no checkpoint was written"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    run = killed_after_a_checkpoint(["train", *KEEPING], here)
     assert main(["train", *KEEPING]) == 0
-    run = only_run(here)
     assert numbers(run) == numbers(keeping)
     assert json.loads((run / "summary.json").read_text()) == json.loads((keeping / "summary.json").read_text())
     model = "model/model.safetensors"
