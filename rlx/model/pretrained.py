@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -130,9 +131,15 @@ class Pretrained:
         if (pad := pad_token_for(tokenizer)) is not None:
             was = "no padding token" if tokenizer.pad_token is None else "the end of sequence as padding token"
             new = pad not in tokenizer.get_vocab()
-            log.info("%s=%s has %s; %s %s for padding", key, name, was, "adding" if new else "using", pad)
+            _say_once(f"{key}={name} has {was}; {'adding' if new else 'using'} {pad} for padding")
             tokenizer.add_special_tokens({"pad_token": pad})
         return tokenizer
+
+
+@cache
+def _say_once(line: str) -> None:
+    """Log `line` the first time only: a run opens its tokenizer many times."""
+    log.info("%s", line)
 
 
 def _identity(name: str, revision: str | None) -> object:
