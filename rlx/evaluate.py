@@ -21,6 +21,7 @@ from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.external import external
 from rlx.experiment.keep_best import left_aside
+from rlx.experiment.on_pairs import judge_metrics
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
 from rlx.process.device import on_device
@@ -63,7 +64,7 @@ def run_external(policy: str, start: str, config: Mapping[str, Any], overrides: 
             f"evaluation.final_num_prompts={wanted}: the world has {there} held-out prompts; ask for at most those"
         )
     evaluation = found.held_out.evaluate(found.policy, wanted)
-    row = measure_all(evaluation)
+    row = measure_all(evaluation) | judge_metrics(found.judges)
     samples = final_rows(0, evaluation)
     if not cell.members():  # there is no proxy
         row = {name: value for name, value in row.items() if not name.startswith(("proxy/", "ensemble/"))}
@@ -72,6 +73,7 @@ def run_external(policy: str, start: str, config: Mapping[str, Any], overrides: 
     directory = RunDirectory(open_run_dir(own, Path(config["runs_dir"]) / external_name(own)).parent)
     directory.write_rows(FINAL_SAMPLES, samples)
     directory.write("provenance.json", {"artefacts": found.artefacts})
+    directory.write("members.json", found.judges)
     directory.write("evaluation.json", {"overrides": list(overrides), "metrics": row})
     directory.write("summary.json", row)
     directory.finish()

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from rlx.cli import main
 from rlx.model.lab import Lab
+from tests.small_model import make_small_model
 
 COMMAND = ["world=lab", "evaluation.final_num_prompts=24"]
 
@@ -60,6 +61,30 @@ def test_a_policy_from_elsewhere_is_measured_against_its_start(here, models):
     )
     (found / "versus-start.html").unlink()
     assert main(["report", str(found)]) == 0 and (found / "versus-start.html").is_file()
+
+
+def test_a_gold_that_is_trained_on_given_pairs_says_how_good_it_is(here):
+    rows = [
+        {"prompt": f"question {i} ?", "chosen": f"a good answer number {i}", "rejected": "bad " + "x " * (i % 3)}
+        for i in range(160)
+    ]
+    pairs, texts = here / "pairs.jsonl", here / "texts.txt"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts.write_text("".join(f"{row['prompt']} {row['chosen']} {row['rejected']}\n" for row in rows))
+    small = {"vocab_size": 300, "width": 16, "heads": 2}
+    for name in ("start", "policy"):
+        make_small_model(here / name, texts, **small)
+    given = ["world=preferences", f"world.path={pairs}", "world.min_pairs=8", "world.min_heldout_prompts=8"]
+    sizes = ["evaluation.final_num_prompts=12", "world.max_completion_tokens=24", "sampler.max_new_tokens=24"]
+    rates = ["sft.learning_rate=0.001", "reward_model.learning_rate=0.001", "tracker=jsonl"]
+    assert main([*words(here), *given, *sizes, *rates]) == 0
+    (found,) = (here / "runs").iterdir()
+    judges = {row["kind"]: row for row in json.loads((found / "members.json").read_text())}
+    assert set(judges) == {"gold", "longer", "bag_of_words"}
+    summary = json.loads((found / "summary.json").read_text())
+    assert summary["pairs/heldout_accuracy_gold"] == judges["gold"]["accuracy"]["heldout"]
+    page = (found / "versus-start.html").read_text()
+    assert "Gold is a reward model: it is right in" in page and "The length limit leaves out" in page
 
 
 @pytest.mark.parametrize("verb", [["train"], ["evaluate"], ["submit"]], ids=lambda verb: verb[0])

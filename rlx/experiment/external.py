@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from rlx.engine.held_out import HeldOut
 from rlx.engine.proxy import Proxy
 from rlx.experiment.assembly import prompts_of, singles
 from rlx.experiment.cell import Cell
+from rlx.experiment.on_pairs import check_pairs, judge_rows
 from rlx.model.actor_critic import with_critic
 from rlx.model.checkpoint import local_directory
 from rlx.model.output_head import says_its_logits
@@ -29,11 +31,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class External:
-    """`artefacts`: name -> address of what had to be made to measure, e.g. a gold reward model."""
-
     policy: PreTrainedModel
     held_out: HeldOut
-    artefacts: dict[str, str]
+    artefacts: dict[str, str]  # name -> address of what had to be made to measure, e.g. a gold reward model
+    judges: list[
+        dict[str, Any]
+    ]  # how good gold, its trivial baselines and the reward models are on pairs, as in members.json
 
 
 class NoProxy:
@@ -68,6 +71,9 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
     for member in cell.members():
         paths[f"reward model {member.index}"] = cell.store.fetch(member, seed)
     judge = cell.judge()
+    for name, recipe in cell.on_pairs().items():
+        paths[name] = cell.store.fetch(recipe, seed)
+    check_pairs(cell.world, paths)
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
 
     def reference_set() -> tuple[Sequence[Prompt], Sequence[Completion]]:
@@ -80,7 +86,8 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
     actors = RolloutModels(start, proxy, cell.sampler, cell.compute.rows, tokenizer, None)
     prompts = prompts_of(cell, "heldout", {})
     held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
-    return External(policy, held_out, {name: path.name for name, path in paths.items()})
+    artefacts = {name: path.name for name, path in paths.items()}
+    return External(policy, held_out, artefacts, judge_rows(members, paths))
 
 
 def _loaded(cell: Cell, directory: Path, key: str) -> PreTrainedModel:

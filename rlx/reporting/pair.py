@@ -11,6 +11,7 @@ from rlx.comparison.pair import Row, Versus, start_of, versus
 from rlx.metric.length_control import MIN_PROMPTS
 from rlx.reporting.description import describe
 from rlx.reporting.evidence import Estimate
+from rlx.reporting.judges import about_gold, about_limit
 from rlx.reporting.rendering import Tile
 from rlx.reporting.sample import NUM_SHOWN, plain, spans
 from rlx.reporting.verdict import Tone, bounds, direction, number, percent
@@ -26,7 +27,7 @@ def render_pair(
     notes: Sequence[str],
     title: str = "Two runs against each other",
 ) -> str:
-    """Return the page. `notes` say how the samples were drawn."""
+    """Return the page. `notes` say what a reader has to know of the samples and of gold."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -51,7 +52,8 @@ def render_against_start(record: RunRecord) -> str:
     pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
     start = record.config["start"]
     other = replace(record, path=Path(start), config={**record.config, "policy": start})
-    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, [], "A policy against its start")
+    notes = [line for line in (about_gold(record), *about_limit(record)) if line]
+    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, notes, "A policy against its start")
 
 
 def pair_verdict(found: Versus) -> tuple[str, Tone]:
