@@ -69,7 +69,10 @@ def about_gold(record: RunRecord) -> str:
         f"{gold['pairs_measured']['heldout']} held-out pairs of {gold['heldout_prompts']} prompts, the rule “the longer "
         f"one” in {_percent(longer['accuracy']['heldout'])}."
     )
-    over = gold["over_longer"]
+    over, (low, high) = gold["over_longer"], gold["interval"]["heldout"]
+    if low is not None and low <= 0.5:
+        than = "It is not distinguishable from chance" if high >= 0.5 else "It is worse than chance"
+        return f"{said} {than}: neither a gain nor a loss by such a gold means anything."
     if over["low"] is None:
         return f"{said} One prompt says nothing about which of the two is better."
     if over["low"] > 0:

@@ -69,6 +69,15 @@ def test_a_gold_that_is_no_better_than_the_longer_one_measures_length(tmp_path, 
     assert page.index('class="verdict') < page.index(said) < page.index('class="tiles"')
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "said"), [(0.525, "It is not distinguishable from chance: "), (0.44, "It is worse than chance: ")]
+)
+def test_a_gold_of_chance_means_nothing_whatever_the_longer_one_is(tmp_path, accuracy, said):
+    record = of(tmp_path, judge("gold", accuracy), judge("longer", 0.62))
+    assert f"{said}neither a gain nor a loss by such a gold means anything." in about_gold(record)
+    assert "such a gold measures length" not in about_gold(record)
+
+
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):
     assert about_gold(of(tmp_path, judge("longer", 0.549, limit=None))) == ""
 
