@@ -92,6 +92,12 @@ def left_out(record: RunRecord) -> list[str]:
             f"χ² cannot be trusted where a few ratios decide it: the shape of their tail was up to {tail:.2f} "
             "(above 0.7 neither the estimate nor its interval holds)"
         )
+    share = record.series("train", "objective/penalty_share")[1]
+    if most := int((share > 0.9).sum()):
+        lines.append(
+            f"the penalty made more than 90 % of the reward's variance in {most:,} of {len(share):,} rollouts: there the policy "
+            "learnt from a few extreme ratios and hardly from the proxy"
+        )
     if rewards := _largest(record, "train", "objective/reward_clip_fraction"):
         lines.append(f"rewards clipped: up to {percent(rewards)} of a rollout's")
     cut = 1 - min(record.series("heldout", "completions/eos_rate")[1], default=1.0)

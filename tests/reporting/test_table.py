@@ -26,6 +26,15 @@ def test_what_was_left_out_is_counted_the_unreadable_lines_included(tmp_path):
     assert any(line.startswith("χ² is an underestimate: in up to 50 % ") for line in lines)
 
 
+def test_rollouts_in_which_the_penalty_hides_the_proxy_are_counted(tmp_path):
+    record = load_record(write_run(tmp_path, num_steps=4))
+    shares = [0.2, 0.91, 0.99, 0.9]
+    rows = [row | {"objective/penalty_share": share} for row, share in zip(record.train, shares, strict=True)]
+    said = "the penalty made more than 90 % of the reward's variance in 2 of 4 rollouts"
+    assert any(line.startswith(said) for line in left_out(dataclasses.replace(record, train=rows)))
+    assert not any("the reward's variance" in line for line in left_out(record))
+
+
 def test_a_share_that_is_not_none_is_not_called_zero():
     assert (percent(0.001), percent(0.5)) == ("less than 1 %", "50 %")
 
