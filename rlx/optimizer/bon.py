@@ -14,7 +14,6 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from rlx.core.error import UserError
 from rlx.core.numbers import PositiveInt
 from rlx.core.paper import Paper
 
@@ -80,16 +79,6 @@ def penalised(scores: Tensor, penalty: Tensor, beta: float) -> Tensor:
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """[{"n", "proxy_score", "gold_score"}, ...], the file of the ensemble paper's code (tlc4418/llm_optimization)."""
     path.write_text(json.dumps([{key: row[key] for key in JSON_KEYS} for row in rows], indent=4) + "\n")
-
-
-def read_curve(path: Path) -> list[dict[str, float]]:
-    """Rows by ascending n. Raises UserError where the file is not such a list."""
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        found = [{"n": int(row["n"]), **{key: float(row[key]) for key in JSON_KEYS[1:]}} for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as ex:
-        raise UserError(f"{path}: not a list of {{n, proxy_score, gold_score}} ({ex!r})") from ex
-    return sorted(found, key=lambda row: row["n"])
 
 
 @dataclass(frozen=True)
