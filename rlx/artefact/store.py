@@ -50,8 +50,8 @@ class TrainingContext:
 class Store:
     """The artefacts under `root`, one folder each: `<recipe name>-<address>/` with a manifest of its files' hashes.
 
-    `training_context` makes the place of a training of its folder. Several processes fetch in the same order and build together;
-    what the first one writes is kept.
+    `training_context` returns how and where an artefact trains in a folder. Several processes fetch in the same order
+    and build together; what the first one writes is kept.
     """
 
     def __init__(self, root: Path, training_context: Callable[[Path], TrainingContext] = TrainingContext) -> None:

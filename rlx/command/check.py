@@ -18,6 +18,7 @@ from rlx.command.wording import no_setting
 from rlx.core.error import UserError, nearest
 from rlx.core.settings import Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
+from rlx.run.name import is_external
 
 GROUPS = (
     "world",
@@ -39,7 +40,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises UserError for an unknown or missing key, an impossible value or an impossible combination.
     """
-    if "policy" in config and "start" in config:
+    if is_external(config):
         raise UserError(
             "this is the measurement of a policy that was trained elsewhere, and no run; measure it again with "
             f"rlx evaluate --policy {config['policy']} --start {config['start']} key=value"

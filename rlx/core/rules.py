@@ -1,7 +1,8 @@
-"""What a choice says of a whole config before anything is loaded: rules and advice, each None or one line.
+"""Find the rules and the advice of the choices in a config. Each reads the whole config and returns None or one line.
 
-They stand beside the choice, in `<choice>_rules.py` (`rlx/optimizer/inpo_rules.py` for `rlx/optimizer/inpo.py`), which
-may import nothing that imports torch, and has a tuple `RULES`, a tuple `ADVICE`, or both. A choice may do without.
+They stand beside the choice, in `<choice>_rules.py` (`rlx/optimizer/inpo_rules.py` for `rlx/optimizer/inpo.py`). Such a
+file has a tuple `RULES`, a tuple `ADVICE`, or both, and imports nothing that imports torch. It is optional. A class has
+the rules of the bases whose constructor it has.
 """
 
 import importlib
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rlx.core.error import UserError
-from rlx.core.signature import constant, source_path
+from rlx.core.signature import constant, modules_of, source_path
 
 Config = Mapping[str, Any]
 Rule = Callable[[Config], str | None]
@@ -28,17 +29,19 @@ def advice_of(config: Config) -> list[Rule]:
 def kind(config: Config, group: str, folder: str | None = None) -> str:
     """The choice behind a preset: "lab" for rlx.world.lab.Lab, whatever the YAML was called. `folder`: where the choices
     of a slot lie."""
-    return _module(config.get(group)).removeprefix(f"rlx.{folder or group}.")
+    module = str((config.get(group) or {}).get("_target_", "")).rpartition(".")[0]
+    return module.removeprefix(f"rlx.{folder or group}.")
 
 
 def has_steps(config: Config) -> bool:
-    """Whether the policy learns over steps. Best-of-n draws once: `has_steps: ClassVar[bool] = False` in its class."""
+    """Whether the policy learns over steps. Best-of-n, and a class derived from `BoN`, draws once instead."""
     return constant(str(config["optimizer"]["_target_"]), "has_steps") is not False
 
 
 def _of_choices(config: Config, name: str) -> list[Rule]:
-    modules = [_module(node) for node in config.values() if isinstance(node, Mapping) and "_target_" in node]
-    return [rule for module in dict.fromkeys(modules) for rule in _beside(module, name)]
+    targets = [str(node["_target_"]) for node in config.values() if isinstance(node, Mapping) and "_target_" in node]
+    modules = dict.fromkeys(module for target in targets for module in modules_of(target))
+    return [rule for module in modules for rule in _beside(module, name)]
 
 
 def _beside(module: str, name: str) -> tuple[Rule, ...]:
@@ -49,7 +52,3 @@ def _beside(module: str, name: str) -> tuple[Rule, ...]:
         return getattr(importlib.import_module(f"{module}_rules"), name, ())
     except (SyntaxError, ImportError) as error:
         raise UserError(f"{path} cannot be imported: {error}") from error
-
-
-def _module(node: Any) -> str:
-    return str((node or {}).get("_target_", "")).rpartition(".")[0]

@@ -49,12 +49,24 @@ def signature(target: str) -> Signature:
 def constant(target: str, name: str) -> Any:
     """Return the class attribute `name` of `target`; None where there is no such class, it has none, or only running the
     module could tell its value."""
-    module, _, cls = target.rpartition(".")
+    found = _class_of(target)
+    return found[0].constant(found[1], name) if found else None
+
+
+@cache
+def modules_of(target: str) -> tuple[str, ...]:
+    """Return the modules that define `target`'s class and the bases whose constructor it has, its own first; none where
+    there is no such class."""
+    found = _class_of(target)
+    return found[0].modules(found[1]) if found else ()
+
+
+def _class_of(target: str) -> "tuple[ClassSource, ast.ClassDef] | None":
+    module, _, name = target.rpartition(".")
     try:
-        found = ClassSource.of(module).find(cls)
+        return ClassSource.of(module).find(name)
     except (UserError, SyntaxError, OSError):
         return None
-    return found[0].constant(found[1], name) if found else None
 
 
 @dataclass(frozen=True)
@@ -95,13 +107,11 @@ class ClassSource:
 
     def constructor(self, node: ast.ClassDef) -> Signature:
         """Of `__init__` if the class has one, else of its annotated fields and those of its bases (a dataclass)."""
-        for item in node.body:
-            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-                return self._of_init(item)
+        if (init := _init_of(node)) is not None:
+            return self._of_init(init)
         keywords: dict[str, Keyword] = {}
-        for base in node.bases:
-            if isinstance(base, ast.Name) and (found := self.find(base.id)) is not None:
-                keywords |= found[0].constructor(found[1]).keywords
+        for source, base in self._bases(node):
+            keywords |= source.constructor(base).keywords
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 if "ClassVar" in ast.unparse(item.annotation) or _is_false(item.value, "init"):
@@ -125,8 +135,17 @@ class ClassSource:
         for item in node.body:
             if (value := _assigned(item, name)) is not None:
                 return self.value(value)
-        bases = [self.find(base.id) for base in node.bases if isinstance(base, ast.Name)]
-        return next((v for base in bases if base and (v := base[0].constant(base[1], name)) is not None), None)
+        found = (source.constant(base, name) for source, base in self._bases(node))
+        return next((value for value in found if value is not None), None)
+
+    def modules(self, node: ast.ClassDef) -> tuple[str, ...]:
+        """This module, and those of the bases where the class has no `__init__` of its own."""
+        bases = [] if _init_of(node) else self._bases(node)
+        return (self.module, *(module for source, base in bases for module in source.modules(base)))
+
+    def _bases(self, node: ast.ClassDef) -> "list[tuple[ClassSource, ast.ClassDef]]":
+        found = [self.find(base.id) for base in node.bases if isinstance(base, ast.Name)]
+        return [base for base in found if base is not None]
 
     def value(self, node: ast.expr) -> Any:
         """A literal, a tuple of them, a Paper, or the name of such a constant; None for any other expression."""
@@ -193,6 +212,10 @@ def source_path(module: str) -> Path | None:
         name = f"{name}.{part}"
         spec = importlib.machinery.PathFinder.find_spec(name, list(spec.submodule_search_locations))
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _init_of(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
 
 
 def _assigned(node: ast.stmt, name: str) -> ast.expr | None:

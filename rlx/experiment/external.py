@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from rlx.artefact.store import Recipe
 from rlx.core.error import UserError
 from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
@@ -64,16 +65,12 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
         _check_tokens(key, directory, tokenizer)
     start = _loaded(cell, start_dir, "--start")
     policy = _loaded(cell, policy_dir, "--policy")
-    paths: dict[str, Path] = {}
-    seed = cell.settings.data_seed
-    if (gold := cell.gold()) is not None:
-        paths["gold reward model"] = cell.store.fetch(gold, seed)
-    for member in cell.members():
-        paths[f"reward model {member.index}"] = cell.store.fetch(member, seed)
-    judge = cell.judge()
-    for name, recipe in cell.on_pairs().items():
-        paths[name] = cell.store.fetch(recipe, seed)
+    gold, seed = cell.gold(), cell.settings.data_seed
+    recipes: dict[str, Recipe] = {"gold reward model": gold} if gold else {}
+    recipes |= {f"reward model {member.index}": member for member in cell.members()}
+    paths = {name: cell.store.fetch(recipe, seed) for name, recipe in (recipes | cell.on_pairs()).items()}
     check_pairs(cell.world, paths)
+    judge = cell.judge()
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
 
     def reference_set() -> tuple[Sequence[Prompt], Sequence[Completion]]:

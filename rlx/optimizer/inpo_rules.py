@@ -5,9 +5,7 @@ from rlx.core.rules import Config, kind
 
 def inpo_makes_pairs(config: Config) -> str | None:
     optimizer = config["optimizer"]
-    drawn, pairing = optimizer.get("num_samples"), optimizer.get("pairing")
-    if drawn is None:
-        return None
+    drawn, pairing = optimizer["num_samples"], optimizer["pairing"]
     if drawn < 2:
         return f"optimizer.num_samples={drawn}: inpo learns from pairs of completions; draw at least 2"
     if pairing == "tournament" and drawn & (drawn - 1):
@@ -20,10 +18,8 @@ def inpo_makes_pairs(config: Config) -> str | None:
 
 def inpo_steps_no_further_than_its_game(config: Config) -> str | None:
     """tau / eta and 1 - tau / eta weigh reference and previous policy: neither can be negative."""
-    beta, eta = config["regularizer"].get("beta"), config["optimizer"].get("eta")
-    if beta is None or eta is None:
-        return None
-    if beta > eta:
+    beta, eta = config["regularizer"].get("beta"), config["optimizer"]["eta"]
+    if beta is not None and beta > eta:
         return (
             f"regularizer.beta={beta:g} is more than optimizer.eta={eta:g}: inpo weighs the previous policy by "
             f"1 - beta / eta, which would be negative; set optimizer.eta={beta:g} or more"
@@ -37,7 +33,7 @@ def inpo_steps_no_further_than_its_game(config: Config) -> str | None:
 
 
 def the_world_has_the_preferences_to_ask(config: Config) -> str | None:
-    if config["optimizer"].get("oracle") != "preference" or kind(config, "world") != "preferences":
+    if config["optimizer"]["oracle"] != "preference" or kind(config, "world") != "preferences":
         return None
     return (
         "optimizer.oracle=preference: world=preferences has pairs but no preference model to ask for new ones; "

@@ -33,6 +33,11 @@ def run_name(config: Mapping[str, Any]) -> str:
     return "-".join([*choices, digest, f"seed{config['seed']}"])
 
 
+def is_external(config: Mapping[str, Any]) -> bool:
+    """Whether the config is of the measurement of a policy that was trained elsewhere, and so of no run."""
+    return "policy" in config and "start" in config
+
+
 def external_name(config: Mapping[str, Any]) -> str:
     """`<policy>-against-<start>-<world>-<hash8>` of a policy that was trained elsewhere, or `<name>`."""
     if config.get("name"):

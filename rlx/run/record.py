@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from rlx.core.error import UserError
+from rlx.run.name import is_external
 from rlx.run.status import status_of
 
 _ESTIMATED = ("score_sd_units", "win_rate", "score_sd_units_length_controlled", "win_rate_length_controlled")
@@ -55,7 +56,7 @@ class RunRecord:
     @property
     def external(self) -> bool:
         """Whether it is the measurement of a policy that was trained elsewhere, by `rlx evaluate --policy`."""
-        return "policy" in self.config
+        return is_external(self.config)
 
     @property
     def finished(self) -> bool:

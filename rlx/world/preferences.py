@@ -189,9 +189,10 @@ class Preferences:
             divided: dict[str, dict[str, list[RawPreference]]] = {share: {} for share in SHARES}
             for item in self._data.heldout:
                 divided["heldout"].setdefault(prompt_key(item.prompt), []).append(item)
+            sizes = shares(vars(self))
             for item in self._data.preferences:
                 key = prompt_key(item.prompt)
-                share = share_of(point("split", data_seed, key), shares(vars(self)), "pair")
+                share = share_of(point("split", data_seed, key), sizes, "pair")
                 divided[share].setdefault(key, []).append(item)
             self._divisions[data_seed] = divided
         return self._divisions[data_seed]

@@ -2,14 +2,21 @@ import pytest
 
 from rlx.command.advice import advice
 
+CLASSES = {"lab": "Lab", "pretrained": "Pretrained", "kl": "KL", "chi2": "Chi2"}
+
 
 def config(kind="kl", steps=100, model="lab", **regularizer):
     return {
-        "model": {"_target_": f"rlx.model.{model}.X"},
+        "model": {"_target_": f"rlx.model.{model}.{CLASSES[model]}"},
         "num_steps": steps,
         "num_prompts": 64,
         "optimizer": {"_target_": "rlx.optimizer.ppo.PPO", "num_samples": 1},
-        "regularizer": {"_target_": f"rlx.regularizer.{kind}.X", "beta": 0.05, "target": None, "horizon": 1500}
+        "regularizer": {
+            "_target_": f"rlx.regularizer.{kind}.{CLASSES[kind]}",
+            "beta": 0.05,
+            "target": None,
+            "horizon": 1500,
+        }
         | regularizer,
     }
 

@@ -14,7 +14,7 @@ def row(pid: str, gold: float, length: int = 5, start: float = 0.0, prompt: str 
     }  # fmt: skip
 
 
-def test_rows_are_joined_by_prompt_id_whatever_their_order():
+def test_rows_are_matched_by_prompt_id_whatever_their_order():
     first = {pid: row(pid, i) for i, pid in enumerate("abcd")}
     second = {pid: row(pid, 10 * i) for i, pid in enumerate("dcbx")}
     assert [(one["prompt_id"], other["prompt_id"]) for one, other in matched(first, second)] == [

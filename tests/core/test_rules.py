@@ -51,6 +51,19 @@ def test_a_choice_of_ones_own_has_rules_and_advice_of_its_own(tmp_path, monkeypa
         rules_of({"reward": {"_target_": "own_choice.other.Other"}})
 
 
+def test_a_class_has_the_rules_of_the_bases_whose_constructor_it_has(tmp_path, monkeypatch):
+    (tmp_path / "own_world.py").write_text(
+        "from rlx.world.lab import Lab\n\n\nclass Mine(Lab):\n    extra: int\n\n\n"
+        "class Other(Lab):\n    def __init__(self, size: int): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    world = {"bad_share": 0.7, "good_share": 0.4}
+    mine, other = ({"world": {"_target_": f"own_world.{name}", **world}} for name in ("Mine", "Other"))
+    (line,) = [rule(mine) for rule in rules_of(mine)]
+    assert line == "world.bad_share=0.7 and world.good_share=0.4 sum to more than 1; lower one of them"
+    assert rules_of(other) == []
+
+
 def test_the_choice_behind_a_preset_is_named_and_only_best_of_n_has_no_steps():
     config = {"model": {"_target_": "rlx.model.pretrained.Pretrained"}, "sft": {"_target_": "rlx.supervised.sft.SFT"}}
     assert kind(config, "model") == "pretrained" and kind(config, "sft", "supervised") == "sft"
