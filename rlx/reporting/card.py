@@ -9,8 +9,8 @@ from rlx.core.paper import Paper
 from rlx.core.signature import constant
 from rlx.reporting.description import describe, model_name
 from rlx.reporting.evidence import gather
-from rlx.reporting.table import artefacts, measured, readable
-from rlx.reporting.verdict import bounds, verdict
+from rlx.reporting.table import artefacts, measured
+from rlx.reporting.verdict import bounds, number, verdict
 from rlx.run.record import RunRecord
 
 GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
@@ -102,9 +102,9 @@ def numbers(record: RunRecord) -> str:
     }
     if final:
         rows = [
-            f"| `{name}` | {readable(value)}{bounds(final[f'{name}_low'], final[f'{name}_high'])} |"
+            f"| `{name}` | {number(value)}{bounds(final[f'{name}_low'], final[f'{name}_high'])} |"
             if f"{name}_low" in final and f"{name}_high" in final
-            else f"| `{name}` | {readable(value)} |"
+            else f"| `{name}` | {number(value)} |"
             for name, value in final.items()
             if not name.endswith(("_low", "_high"))
         ]

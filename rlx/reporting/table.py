@@ -47,7 +47,7 @@ def measured(record: RunRecord) -> list[tuple[str, str, str]]:
 
 def _with_bounds(row: dict[str, Any], name: str) -> str:
     known = f"{name}_low" in row and f"{name}_high" in row
-    return readable(row[name]) + (bounds(row[f"{name}_low"], row[f"{name}_high"]) if known else "")
+    return number(row[name]) + (bounds(row[f"{name}_low"], row[f"{name}_high"]) if known else "")
 
 
 def halves(record: RunRecord) -> list[tuple[str, str, str]]:
@@ -154,11 +154,6 @@ def artefacts(record: RunRecord) -> list[tuple[str, str]]:
         if member.get("address") and str(member["address"]) not in known.values():
             known[f"reward member {i}"] = str(member["address"])
     return list(known.items())
-
-
-def readable(value: float) -> str:
-    """Two decimals below 100, thousands separated above."""
-    return number(value) if abs(value) < 100 else f"{value:,.0f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -209,6 +209,7 @@ def bounds(low: float | None, high: float | None) -> str:
 
 
 def number(value: float, plus: bool = False) -> str:
-    """Two decimals and a real minus sign; never "-0.00"."""
-    text = f"{round(value, 2) + 0.0:+.2f}" if plus else f"{round(value, 2) + 0.0:.2f}"
+    """Two decimals below 100, thousands separated above; a real minus sign, never "-0.00"."""
+    rounded, sign = round(value, 2) + 0.0, "+" if plus else ""
+    text = f"{rounded:{sign}.2f}" if abs(value) < 100 else f"{value:{sign},.0f}"
     return text.replace("-", "−")

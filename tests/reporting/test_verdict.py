@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rlx.reporting.evidence import Estimate, Evidence, LengthControlled
-from rlx.reporting.verdict import number, percent, size, verdict
+from rlx.reporting.verdict import bounds, number, percent, size, verdict
 
 UP, FLAT, DOWN = Estimate(0.62, 0.5, 0.74), Estimate(0.05, -0.08, 0.18), Estimate(-0.4, -0.6, -0.2)
 WINS, COIN, LOSES = Estimate(0.68, 0.61, 0.74), Estimate(0.52, 0.45, 0.58), Estimate(0.3, 0.2, 0.4)
@@ -168,3 +168,11 @@ def test_the_highest_kl_holds_the_true_one():
     found = rng.normal(K, math.sqrt(2 * K), size=(4000, B)).mean(1)
     held = np.mean([dataclasses.replace(FINE, kl=float(kl), num_prompts=B).highest_kl > K for kl in found])
     assert 0.965 < held < 0.985
+
+
+def test_large_numbers_and_their_bounds_are_written_alike():
+    assert (number(9516.4), number(-2633.92, plus=True), bounds(2633.92, 16397.79)) == (
+        "9,516",
+        "−2,634",
+        " [2,634, 16,398]",
+    )
