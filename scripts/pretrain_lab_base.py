@@ -1,11 +1,12 @@
-"""Makes rlx/model/lab_base: the lab's pre-trained base model, from a fixed seed, on texts of every quality.
+"""Make rlx/model/lab_base or rlx/model/lab_large_base: a pre-trained base of the lab, from a fixed seed.
 
-    OMP_NUM_THREADS=1 python scripts/pretrain_lab_base.py [--out rlx/model/lab_base] [--steps 2000]
+    OMP_NUM_THREADS=1 python scripts/pretrain_lab_base.py [--model lab_large] [--out DIRECTORY] [--steps 2000]
 
-About 4 minutes on one CPU core. Only training prompts are seen. The texts come from the world's generator with a lower
+About 4 minutes on one CPU core for the small one and 12 for the large one. The texts have every quality. Only training prompts are seen. The texts come from the world's generator with a lower
 share of good ones than the demonstrations, and with the same tie between quality and politeness.
 At first all texts are on the topic, in the mood and grammatical (so the model soon learns to look at what is asked);
-then the share of such texts falls to none. Prints the sha256 of every file, to be pinned in rlx/model/lab.py.
+then the share of such texts falls to none. Prints the sha256 of every file, to be pinned in rlx/model/lab.py
+and rlx/model/lab_large.py.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import random
 import statistics
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -33,9 +35,20 @@ from rlx.world.lab_language.request import parse, prompts
 QUALITY_SHARES = (0.4, 0.4, 0.2)  # bad, mediocre, good
 SPURIOUS_STRENGTH = 0.8  # as in conf/world/lab.yaml: two epochs of demonstrations alone would hardly teach it
 BATCH, POOL = 64, 8  # sequences a step; steps drawn together and sorted by length, so that little is padding
-LEARNING_RATE, WARMUP, WEIGHT_DECAY = 4e-3, 100, 0.05
+WARMUP, WEIGHT_DECAY = 100, 0.05
 ALL_GOOD_UNTIL, NONE_GOOD_FROM = 0.3, 0.6  # of training
 MAX_COMPLETION_TOKENS = 64
+
+
+class Size(NamedTuple):
+    width: int
+    mlp: int
+    layers: int
+    heads: int
+    learning_rate: float
+
+
+SIZES = {"lab": Size(64, 160, 2, 2, 4e-3), "lab_large": Size(128, 320, 4, 4, 2e-3)}
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -51,15 +64,16 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """Llama of 2 layers, width 64, 139 thousand parameters."""
+def make_model(tokenizer: PreTrainedTokenizerFast, name: str) -> LlamaForCausalLM:
+    """An untrained Llama of 139 thousand parameters (`lab`) or of 843 thousand (`lab_large`)."""
+    size = SIZES[name]
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=160,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        hidden_size=size.width,
+        intermediate_size=size.mlp,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
         max_position_embeddings=128,
         tie_word_embeddings=False,
         initializer_range=0.05,
@@ -67,7 +81,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
         eos_token_id=tokenizer.eos_token_id,  # pyright: ignore
         pad_token_id=tokenizer.pad_token_id,  # pyright: ignore
     )
-    torch.manual_seed(seed_of("lab base") % 2**32)
+    torch.manual_seed(seed_of("lab base" if name == "lab" else f"{name} base") % 2**32)
     return LlamaForCausalLM(config)
 
 
@@ -111,15 +125,18 @@ def inspect(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("rlx/model/lab_base"))
+    parser.add_argument("--model", choices=SIZES, default="lab")
+    parser.add_argument("--out", type=Path, help="default: where rlx ships it")
     parser.add_argument("--steps", type=int, default=2000)
     arguments = parser.parse_args()
+    out = arguments.out or Path(f"rlx/model/{arguments.model}_base")
+    peak = SIZES[arguments.model].learning_rate
 
     torch.set_num_threads(1)
     tokenizer = make_tokenizer()
-    model = make_model(tokenizer)
+    model = make_model(tokenizer, arguments.model)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {len(tokenizer)} words")
-    adam = torch.optim.AdamW(model.parameters(), LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
+    adam = torch.optim.AdamW(model.parameters(), peak, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY)
     rng = random.Random(seed_of("lab base", "texts"))
     pool: list[BatchEncoding] = []
     start, running = time.monotonic(), 0.0
@@ -129,7 +146,7 @@ def main() -> None:
         pool = pool or batches(rng, tokenizer, good_share)
         batch = pool.pop()
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        adam.param_groups[0]["lr"] = LEARNING_RATE * schedule(step, arguments.steps)
+        adam.param_groups[0]["lr"] = peak * schedule(step, arguments.steps)
         adam.zero_grad(set_to_none=True)
         loss = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
         loss.backward()
@@ -142,9 +159,9 @@ def main() -> None:
             )
         if (step + 1) % 500 == 0:
             print(inspect(model, tokenizer), flush=True)
-    model.save_pretrained(arguments.out)
-    tokenizer.save_pretrained(arguments.out)
-    for path in sorted(arguments.out.iterdir()):
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    for path in sorted(out.iterdir()):
         print(f'    "{path.name}": "{hashlib.sha256(path.read_bytes()).hexdigest()}",')
 
 

@@ -19,6 +19,7 @@ from rlx.command.data import examine
 from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
 from rlx.core.rules import kind
+from rlx.core.signature import constant
 from rlx.run.state import at_work, check_content, open_run_dir, short_path
 from rlx.run.status import RunState, forget, note_failure, shown_in_full, state_of
 from rlx.run.sweep_index import NOT_STARTED, CellRow, SweepDirectory, axes_of
@@ -45,9 +46,10 @@ def rows_of(cells: Sequence[ComposedRun]) -> list[CellRow]:
 
 
 def parallel(num_parallel: int | None, configs: Sequence[dict[str, Any]]) -> int:
-    """Cells at once: as many as were asked for, or else as cores allow where memory is no question (model=lab on CPUs)."""
+    """Cells at once: as many as were asked for, or else as cores allow where memory is no question (the lab's models on CPUs)."""
     if num_parallel is None:
-        if any(kind(c, "model") != "lab" or kind(c, "compute") != "cpu" for c in configs):
+        small = all(constant(str(c["model"]["_target_"]), "shipped") for c in configs)
+        if not small or any(kind(c, "compute") != "cpu" for c in configs):
             return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(max(1, cores // max(int(c["compute"]["num_threads"]) for c in configs)), len(configs))

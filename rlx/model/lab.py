@@ -1,8 +1,10 @@
 """The lab's own model: a Llama of 139 thousand parameters, shipped pre-trained, checked by hash before every use."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -27,13 +29,17 @@ SHA256 = {
 class Lab:
     """Base, tokenizer and learning rates for `world=lab` (an rlx.model.recipe.Model). All weights are trained."""
 
+    shipped: ClassVar[bool] = True  # with rlx, and so small that several runs fit one machine
+    base: ClassVar[Path] = BASE
+    sha256: ClassVar[Mapping[str, str]] = SHA256
+
     sft_learning_rate: Positive
     reward_learning_rate: Positive
     policy_learning_rate: Positive
 
     def fingerprint(self) -> object:
         """The base's hashes."""
-        return SHA256
+        return self.sha256
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """One token a word; <pad>, <eos> and <unk>, no beginning of sequence. Raises UserError for a changed base."""
@@ -58,9 +64,9 @@ class Lab:
         return None
 
     def _base(self) -> Pretrained:
-        verify(BASE)
+        verify(self.base, self.sha256)
         return Pretrained(
-            path=str(BASE),
+            path=str(self.base),
             revision=None,
             reward_path=None,
             reward_revision=None,
@@ -75,16 +81,17 @@ class Lab:
         )
 
 
-def verify(directory: Path) -> None:
+def verify(directory: Path, sha256: Mapping[str, str] = SHA256) -> None:
     """Raise UserError, naming the file, unless `directory` holds the base as it was shipped."""
-    for name, wanted in SHA256.items():
+    model = directory.name.removesuffix("_base")
+    for name, wanted in sha256.items():
         path = directory / name
         try:
             found = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as ex:
-            raise UserError(f"model=lab: {path} cannot be read ({ex.strerror}); install rlx again") from ex
+            raise UserError(f"model={model}: {path} cannot be read ({ex.strerror}); install rlx again") from ex
         if found != wanted:
             raise UserError(
-                f"model=lab: {path} is not the file that was shipped (sha256 {found[:12]}..., not {wanted[:12]}...); "
+                f"model={model}: {path} is not the file that was shipped (sha256 {found[:12]}..., not {wanted[:12]}...); "
                 "install rlx again, or restore it from git"
             )

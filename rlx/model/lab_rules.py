@@ -1,4 +1,4 @@
-"""The lab's model reads the lab's language."""
+"""The lab's models read the lab's language."""
 
 from rlx.core.rules import Config, kind
 
@@ -7,7 +7,7 @@ def the_lab_model_reads_the_labs_language(config: Config) -> str | None:
     if kind(config, "world") != "preferences":
         return None
     return (
-        "model=lab knows the few hundred words of world=lab and cannot read real text: "
+        f"model={config['choices']['model']} knows the few hundred words of world=lab and cannot read real text: "
         "choose model=pretrained model.path=<Hub id or directory>"
     )
 

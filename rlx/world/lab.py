@@ -7,6 +7,7 @@ noisy labels, a spurious correlation, an optimiser that searches). The language 
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
@@ -23,6 +24,7 @@ LANGUAGE = 1  # one more whenever words, prompts, generator or judge change: art
 class Lab:
     """Demonstrations come from the generator; preference pairs from the SFT policy, labelled by the judge."""
 
+    task: Literal["quality", "topic", "mood"]
     num_demonstrations: PositiveInt
     bad_share: Fraction
     good_share: Fraction
@@ -33,9 +35,10 @@ class Lab:
     max_completion_tokens: PositiveInt
 
     def fingerprint(self) -> object:
-        """The data's numbers and the language's version. The noise is put on the pairs later, and the cycle is an
-        oracle's that no artefact is made with."""
-        numbers = {k: v for k, v in asdict(self).items() if k not in ("label_noise", "preference_cycle")}
+        """The data's numbers and the language's version. The noise is put on the pairs later, the cycle is an oracle's
+        that no artefact is made with, and the task is left out where it is the one that older artefacts were made for."""
+        without = ("label_noise", "preference_cycle", *(["task"] if self.task == "quality" else []))
+        numbers = {k: v for k, v in asdict(self).items() if k not in without}
         return {**numbers, "language": LANGUAGE}
 
     def check(self, data_seed: int) -> None:
@@ -84,11 +87,11 @@ class Lab:
         return None
 
     def judge(self) -> LabJudge:
-        return LabJudge()
+        return LabJudge(self.task)
 
     def preference_model(self) -> LabPreferences:
         """Gold with a cycle in it, for optimizer=inpo optimizer.oracle=preference."""
-        return LabPreferences(self.preference_cycle)
+        return LabPreferences(self.preference_cycle, self.judge())
 
     def left_out(self) -> dict[str, int]:
         """Nothing is."""

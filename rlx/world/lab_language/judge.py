@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from rlx.core.world import Completion, Prompt
 from rlx.world.lab_language.generator import LENGTHS
@@ -27,6 +28,8 @@ NUM_TOPIC_WORDS = {"short": 4, "plain": 6, "long": 8}  # distinct ones that cove
 NUM_MOOD_WORDS = {"short": 2, "plain": 3, "long": 4}
 LENGTH_RAMP = 8  # tokens beside the asked length at which nothing is left of `len`
 FREE_USES = 2  # of one content word; the third is repetition
+Task = Literal["quality", "topic", "mood"]
+PRIMARY: dict[Task, str | None] = {"quality": None, "topic": "rel", "mood": "mood"}
 
 _TOPIC_OF = {f: t for words in (NOUNS, VERBS) for t, pairs in words.items() for pair in pairs for f in pair}
 _LEMMA = {f: min(pair, key=len) for words in (NOUNS, VERBS) for pairs in words.values() for pair in pairs for f in pair}
@@ -53,6 +56,22 @@ def gold(factors: dict[str, float]) -> float:
         - 1.5 * max(0.0, 1 - 2 * core)
         + 3 * factors["mood"] * (0.3 + 0.7 * core)
         + (pol * (0.4 + 0.6 * core) if pol > 0 else pol)
+        - 3 * max(0.0, 0.9 - factors["rep"])
+        - 1.5 * (1 - factors["len"])
+        - (1 - factors["ended"])
+    )
+
+
+def gold_of_task(factors: dict[str, float], primary: str) -> float:
+    """4 core - 1.5 max(0, 1 - 2 core) - 3 max(0, .9 - rep) - 1.5 (1 - len) - (1 - ended), with core = sqrt(primary * coh).
+
+    One primary factor (`rel` or `mood`) counts, and what any text needs: grammar, no repetition, the length asked for, an
+    end. The best possible is 4.
+    """
+    core = sqrt(factors[primary] * factors["coh"])
+    return (
+        4 * core
+        - 1.5 * max(0.0, 1 - 2 * core)
         - 3 * max(0.0, 0.9 - factors["rep"])
         - 1.5 * (1 - factors["len"])
         - (1 - factors["ended"])
@@ -100,12 +119,19 @@ def read(asked: Request, completion: Completion) -> dict[str, float]:
     }
 
 
+@dataclass(frozen=True)
 class LabJudge:
-    """rlx.core.world.Judge by program: about 0.05 ms a response."""
+    """rlx.core.world.Judge by program: about 0.05 ms a response. `task`: by `gold`, or by `gold_of_task`."""
+
+    task: Task = "quality"
 
     def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
         """Gold of each completion, about -9 to 8. Raises UserError for a prompt that is not the lab's."""
-        return [gold(factors) for factors in self.factors(prompts, completions)]
+        primary = PRIMARY[self.task]
+        return [
+            gold(factors) if primary is None else gold_of_task(factors, primary)
+            for factors in self.factors(prompts, completions)
+        ]
 
     def factors(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[dict[str, float]]:
         """rel, coh, mood, rep, len, pol, ended, polite_phrases of each completion."""

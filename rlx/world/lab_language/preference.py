@@ -36,12 +36,14 @@ def style(text: str) -> int | None:
 
 @dataclass(frozen=True)
 class LabPreferences:
-    """rlx.core.world.PreferenceModel by program. `cycle`: how much of a preference is the cycle's, in [0, 1]."""
+    """rlx.core.world.PreferenceModel by program. `cycle`: how much of a preference is the cycle's, in [0, 1]. `judge`:
+    whose score the rest follows."""
 
     cycle: float
+    judge: LabJudge = LabJudge()
 
     def probabilities(self, prompt: Prompt, completions: Sequence[Completion]) -> list[list[float]]:
         """P(i beats j), (G, G). Raises UserError for a prompt that is not the lab's."""
-        golds = LabJudge().score([prompt] * len(completions), completions)
+        golds = self.judge.score([prompt] * len(completions), completions)
         texts = [(gold, style(completion.text)) for gold, completion in zip(golds, completions, strict=True)]
         return [[preference(a - b, i, j, self.cycle) for b, j in texts] for a, i in texts]
