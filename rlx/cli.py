@@ -161,12 +161,18 @@ def _plain(verb: str, arguments: list[str]) -> int:
 
 def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """`rlx evaluate RUN ...`, or `rlx evaluate --policy P --start S ...` for what was trained elsewhere."""
+    if {"-h", "--help"} & set(arguments) and "decoder" in arguments:
+        from rlx.command import usage
+
+        print(usage.group("decoder", None))
+        return 0
     parser.add_argument("run", metavar="RUN", nargs="?", help=f"a run directory{NAMED}")
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
-        help="evaluation.*, sampler.*, compute.*, world.gold; with --policy also world=..., model=..., reward=...",
+        help="evaluation.*, sampler.*, compute.*, world.gold, decoder=... (`rlx evaluate --help decoder`); "
+        "with --policy also world=..., model=..., reward=...",
     )
     parser.add_argument(
         "--policy", metavar="PATH_OR_HUB_ID", help="in place of RUN: a policy that was trained elsewhere"
@@ -181,18 +187,39 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             )
         if other := next((word for word in words if "=" not in word), None):
             raise UserError(f"{other}: with --policy there is no RUN, only key=value")
+        from rlx.command.decoding import check_decoding
         from rlx.command.external import composed
 
-        config = composed(parsed.start, words)
-        return importlib.import_module("rlx.evaluate").run_external(parsed.policy, parsed.start, config, words)
+        decoder, others = _decoder(words)
+        config = composed(parsed.start, others)
+        check_decoding(config, decoder)
+        module = importlib.import_module("rlx.evaluate")
+        return module.run_external(parsed.policy, parsed.start, config, words, decoder)
     if not parsed.run:
         raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
     run_dir = _existing_run(parsed.run, sweeps=False)
+    from rlx.command.decoding import check_decoding
     from rlx.command.overriding import overridden
     from rlx.run.state import load_config
 
-    config = overridden(load_config(run_dir / "config.yaml"), parsed.overrides)
-    return _run_of("evaluate")(run_dir, config, parsed.overrides)
+    decoder, others = _decoder(parsed.overrides)
+    config = overridden(load_config(run_dir / "config.yaml"), others)
+    check_decoding(config, decoder)
+    module = importlib.import_module("rlx.evaluate")
+    if decoder.get("experts") or decoder["policy"] == "start":
+        return module.run_decoded(run_dir, config, parsed.overrides, decoder)
+    return module.run(run_dir, config, others)
+
+
+def _decoder(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The one decoder that the words ask for, and the other words."""
+    from rlx.command.decoding import decoders_of, separated
+
+    own, others = separated(words)
+    decoders = decoders_of(own)
+    if len(decoders) > 1:
+        raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
+    return decoders[0], others
 
 
 def _existing_run(word: str, sweeps: bool) -> Path:

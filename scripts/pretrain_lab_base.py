@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python scripts/pretrain_lab_base.py [--model lab_large] [--out DIRECTORY] [--steps 2000]
 
-About 4 minutes on one CPU core for the small one and 12 for the large one. The texts have every quality. Only training prompts are seen. The texts come from the world's generator with a lower
-share of good ones than the demonstrations, and with the same tie between quality and politeness.
-At first all texts are on the topic, in the mood and grammatical (so the model soon learns to look at what is asked);
-then the share of such texts falls to none. Prints the sha256 of every file, to be pinned in rlx/model/lab.py
-and rlx/model/lab_large.py.
+About 4 minutes on one CPU core for the small one, 10 for the large one. The texts have every quality. Only training prompts
+are seen. The texts come from the world's generator with a lower share of good ones than the demonstrations, and with the
+same tie between quality and politeness. At first all texts are on the topic, in the mood and grammatical (so the model soon
+learns to look at what is asked); then the share of such texts falls to none. Prints the sha256 of every file, to be pinned
+in rlx/model/lab.py and rlx/model/lab_large.py.
 """
 
 import argparse

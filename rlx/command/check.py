@@ -69,6 +69,11 @@ def _choice_of(config: Mapping[str, Any], group: str) -> str:
     return f"{slot}={config['choices'].get(group)}"
 
 
+def checked_choice(node: Mapping[str, Any], group: str) -> dict[str, Any]:
+    """The node of one choice of `group`. Raises UserError as `checked` does."""
+    return _checked_target(node, group)
+
+
 def checked_sweep(node: Any) -> SweepSettings:
     """The `sweep` node of the composed config. Raises UserError as `checked` does."""
     return SweepSettings(**_checked_value(node, SweepSettings, "sweep"))

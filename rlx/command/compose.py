@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.command.wording import of_hydra
+from rlx.command.wording import MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -201,7 +201,8 @@ def known_keys(arguments: Sequence[str]) -> list[str]:
 
 
 def groups(extra: Path | None = None) -> list[str]:
-    """The groups of the config directories; `supervised` fills two slots."""
+    """The groups of the config directories that a run is composed of; `supervised` fills two slots."""
     found = {path.name for root in (conf_dir(), extra) if root for path in root.iterdir() if path.is_dir()}
+    found -= set(MEASURING_GROUPS)
     slots = {"supervised@sft", "supervised@reward_model"} if "supervised" in found else set()
     return sorted((found - {"supervised", "hydra"}) | slots)

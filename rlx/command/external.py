@@ -1,6 +1,6 @@
 """`rlx evaluate --policy P --start S key=value ...`: the config that measures a policy which was trained elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlx.command.check import checked
@@ -30,8 +30,10 @@ def composed(start: str, words: Sequence[str]) -> dict[str, Any]:
     return checked(cells[0].config)
 
 
-def kept(config: dict[str, Any], policy: str, start: str) -> dict[str, Any]:
-    """Return the part of `config` that decided the measurement, with the two policies."""
+def kept(config: dict[str, Any], policy: str, start: str, decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of `config` that decided the measurement, with the two policies and, where there are experts, the
+    decoder."""
     choices = {group: choice for group, choice in config["choices"].items() if group in MEASURING}
     own = {key: config[key] for key in (*MEASURING, *SETTINGS) if key in config}
-    return {"policy": policy, "start": start, **own, "choices": choices}
+    how = {"decoder": dict(decoder)} if decoder.get("experts") or decoder["policy"] == "start" else {}
+    return {"policy": policy, "start": start, **how, **own, "choices": choices}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlx.command.compose import conf_dir, groups
+from rlx.command.wording import MEASURING_GROUPS
 from rlx.core.error import UserError, unknown
 from rlx.core.signature import source_path
 
@@ -47,12 +48,12 @@ def verb(name: str, what: str, config_dir: Path | None) -> str:
 
 def group(name: str, config_dir: Path | None) -> str:
     """Each choice of a group: what it is, and its YAML as it stands (comments say units, ranges, consequences)."""
-    known = groups(config_dir)
+    known = [*groups(config_dir), *MEASURING_GROUPS]
     slots = [known_name for known_name in known if known_name.rpartition("@")[2] == name]
     if name not in known and not slots:
         raise UserError(unknown("group", name, known))
     full = slots[0] if slots else name
-    default = default_choices().get(full)
+    default = {"decoder": "plain", **default_choices()}.get(full)
     parts = []
     for choice, path in choices(full, config_dir).items():
         mark = " (default)" if choice == default else ""

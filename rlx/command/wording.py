@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 
 from rlx.core.error import UserError, nearest, unknown
 
+# Groups of `rlx evaluate` alone, no part of any run.
+MEASURING_GROUPS = ("decoder",)
 MOVED = {
     "optimizer.reward_clip": "proxy.clip",
     "optimizer.missing_eos_penalty": "proxy.missing_eos_penalty",
@@ -13,6 +15,8 @@ MOVED = {
 
 def no_setting(key: str, known: Iterable[str]) -> str:
     """`no setting called 'key'`, with its new name where it has moved, or with the nearest of `known`."""
+    if key.partition(".")[0] in MEASURING_GROUPS:
+        return f"{key!r} is no setting of a run; it says how one is measured: rlx evaluate RUN decoder=fusion ..."
     if key in MOVED:
         return f"no setting called {key!r}: it holds for every optimizer and is now {MOVED[key]}"
     return f"no setting called {key!r}{nearest(key, known)}"

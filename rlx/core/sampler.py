@@ -21,8 +21,11 @@ class Drawn:
 
 
 class Sampler(Protocol):
-    max_new_tokens: int
-    temperature: float
+    @property
+    def max_new_tokens(self) -> int: ...
+
+    @property
+    def temperature(self) -> float: ...
 
     @property
     def importance_clip(self) -> float | None:

@@ -1,17 +1,14 @@
 """A policy that was trained elsewhere, with the policy that it was trained from, set up to be measured as a run's own is."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from rlx.artefact.store import Recipe
-from rlx.core.error import UserError
 from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, Prompt
@@ -20,14 +17,11 @@ from rlx.engine.held_out import HeldOut
 from rlx.engine.proxy import Proxy
 from rlx.experiment.assembly import prompts_of, singles
 from rlx.experiment.cell import Cell
+from rlx.experiment.loading import check_tokens, load_policy
 from rlx.experiment.on_pairs import check_pairs, judge_rows
-from rlx.model.actor_critic import with_critic
 from rlx.model.checkpoint import local_directory
-from rlx.model.output_head import says_its_logits
 from rlx.process.device import on_device
 from rlx.supervised.reference_set import read_reference_set
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,9 +56,9 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
     start_dir = local_directory(start_name, None, "--start")
     tokenizer = cell.model.tokenizer()
     for key, directory in (("--policy", policy_dir), ("--start", start_dir)):
-        _check_tokens(key, directory, tokenizer)
-    start = _loaded(cell, start_dir, "--start")
-    policy = _loaded(cell, policy_dir, "--policy")
+        check_tokens(key, directory, tokenizer)
+    start = load_policy(cell.model, start_dir, "--start")
+    policy = load_policy(cell.model, policy_dir, "--policy")
     gold, seed = cell.gold(), cell.settings.data_seed
     recipes: dict[str, Recipe] = {"gold reward model": gold} if gold else {}
     recipes |= {f"reward model {member.index}": member for member in cell.members()}
@@ -85,32 +79,3 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
     held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
     artefacts = {name: path.name for name, path in paths.items()}
     return External(policy, held_out, artefacts, judge_rows(members, paths))
-
-
-def _loaded(cell: Cell, directory: Path, key: str) -> PreTrainedModel:
-    model = cell.model.policy(directory)
-    if not says_its_logits(model):
-        raise UserError(
-            f"{key}={directory}: {type(model).__name__} scales or bends its logits outside its output head in a way that rlx "
-            "does not know, so log-probabilities would be wrong; use a model of another architecture"
-        )
-    return on_device(with_critic(model.requires_grad_(False).eval(), "none"))
-
-
-def _check_tokens(key: str, directory: Path, shared: PreTrainedTokenizerBase) -> None:
-    """Raises UserError unless the tokenizer in `directory` gives every token of `shared` the same id. A directory without a
-    tokenizer is taken to use the shared one, with a warning."""
-    if not any((directory / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        log.warning("%s=%s has no tokenizer; its token ids are read as those of model.path", key, directory)
-        return
-    own = AutoTokenizer.from_pretrained(directory)
-    ids, expected = own.get_vocab(), shared.get_vocab()
-    # A padding token that rlx had to add is in one vocabulary alone.
-    either = sorted((ids.keys() | expected.keys()) - {str(shared.pad_token), str(own.pad_token)})
-    if (token := next((token for token in either if ids.get(token) != expected.get(token)), None)) is not None:
-        raise UserError(
-            f"{key}={directory}: token {token!r} has id {ids.get(token)} there and {expected.get(token)} in the tokenizer of "
-            "model.path; a divergence needs policies with the same tokens"
-        )
-    if own.chat_template != shared.chat_template:
-        log.warning("%s=%s has another chat template; prompts are written by that of model.path", key, directory)

@@ -48,6 +48,15 @@ def external_name(config: Mapping[str, Any]) -> str:
     return f"{policy}-against-{start}-{config['choices']['world']}-{digest}"
 
 
+def decoded_name(config: Mapping[str, Any]) -> str:
+    """`<run>-<decoder>-<hash8>` of a run's policy as a decoder draws from it, or `<name>-<decoder>`."""
+    choice = config["decoder"]["choice"]
+    if config.get("name"):
+        return f"{config['name']}-seed{config['seed']}-{choice}"
+    digest = hashlib.sha256(json.dumps(content(config), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{Path(config['run']).name}-{choice}-{digest}"
+
+
 def sweep_name(configs: Iterable[Mapping[str, Any]]) -> str:
     """`sweep-<hash8>` of the set of cells, in whatever order they were typed."""
     cells = sorted(json.dumps([content(c), c["seed"], c.get("name")], sort_keys=True) for c in configs)

@@ -11,6 +11,7 @@ from math import exp
 from rlx.core.world import Completion, Prompt
 from rlx.world.lab_language.judge import LabJudge
 
+GOLD = LabJudge()
 # Each beats the next one, and the last the first.
 STYLES = (("thank", "you", "kindly"), ("i", "hope", "this", "helps"), ("you", "are", "most", "welcome"))
 
@@ -40,7 +41,7 @@ class LabPreferences:
     whose score the rest follows."""
 
     cycle: float
-    judge: LabJudge = LabJudge()
+    judge: LabJudge = GOLD
 
     def probabilities(self, prompt: Prompt, completions: Sequence[Completion]) -> list[list[float]]:
         """P(i beats j), (G, G). Raises UserError for a prompt that is not the lab's."""

@@ -1,0 +1,125 @@
+"""`decoder=...` of `rlx evaluate`: the words that say how the next token is chosen, checked before anything is loaded."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlx.command.check import checked_choice
+from rlx.command.usage import choices
+from rlx.core.error import UserError, nearest, unknown
+from rlx.core.rules import Config, kind, rules_of
+from rlx.run.state import has_model, load_config
+from rlx.run.sweep_record import is_sweep
+
+GROUP = "decoder"
+
+
+def separated(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words of the decoder and all others."""
+    own = [word for word in words if word.partition("=")[0].partition(".")[0] == GROUP]
+    return own, [word for word in words if word not in own]
+
+
+def decoders_of(words: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the checked node of every decoder that the words ask for, with its `choice`: one, or several for
+    `decoder=proxy,fusion`. Paths of experts are absolute.
+
+    Raises UserError for a choice or setting that does not exist, an impossible value, and experts that are no runs.
+    """
+    given = _values(words)
+    names = str(given.pop(GROUP, "plain")).split(",")
+    return [_decoder(name, given if len(names) == 1 else _of(name, given)) for name in names]
+
+
+def _decoder(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    known = choices(GROUP)
+    if name not in known:
+        raise UserError(unknown(GROUP, name, known))
+    node: dict[str, Any] = {str(key): value for key, value in OmegaConf.load(known[name]).items()}  # pyright: ignore
+    for key, value in settings.items():
+        if key not in node:
+            raise UserError(f"no setting called '{GROUP}.{key}' of {GROUP}={name}{nearest(key, list(node))}")
+        node[key] = value
+    node = checked_choice(node, GROUP)
+    if "experts" in node:
+        if not node["experts"]:
+            raise UserError(
+                f"{GROUP}={name} needs runs of small policies: {GROUP}.experts=[RUN], a directory or a name"
+            )
+        node["experts"] = [str(expert_dir(word)) for word in node["experts"]]
+    return {**node, "choice": name}
+
+
+def _of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of several decoders, each takes the settings that it has."""
+    known = choices(GROUP).get(name)
+    has = known.read_text() if known else ""
+    return {key: value for key, value in settings.items() if f"\n{key}:" in has}
+
+
+def _values(words: Sequence[str]) -> dict[str, Any]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep
+    from hydra.errors import HydraException
+
+    found: dict[str, Any] = {}
+    for word in words:
+        key, _, typed = word.partition("=")
+        if key == GROUP:
+            found[GROUP] = typed
+            continue
+        try:
+            (override,) = OverridesParser.create().parse_overrides([word])
+        except HydraException:
+            raise UserError(f"{word}: overrides are key=value, e.g. {GROUP}.experts=[RUN]") from None
+        value = override.value()
+        if isinstance(value, ChoiceSweep):
+            raise UserError(f"{word}: give one value; several runs of experts are a list: {GROUP}.experts=[A,B]")
+        name = key.removeprefix(f"{GROUP}.")
+        found[name] = [str(item) for item in value] if name == "experts" and isinstance(value, list) else value
+        if name == "experts" and not isinstance(found[name], list):
+            found[name] = [str(value)]
+    return found
+
+
+def expert_dir(word: str) -> Path:
+    """Return the directory of the run, or of the sweep, that `word` names. Raises UserError where there is none."""
+    runs = Path(os.environ.get("RLX_RUNS", "runs"))
+    for path in (Path(word).expanduser(), runs / word):
+        if (path / "config.yaml").is_file() or is_sweep(path):
+            return path.absolute()
+    raise UserError(f"{GROUP}.experts: no run directory {word!r}")
+
+
+def check_decoding(config: Config, decoder: Mapping[str, Any]) -> None:
+    """Raises UserError, in one line, where the decoder and the rest of the config cannot be measured together."""
+    if any(line := rule({**config, GROUP: decoder}) for rule in rules_of({GROUP: decoder})):
+        raise UserError(line)
+    experts = [Path(path) for path in decoder.get("experts", ())]
+    if experts and kind(config, "sampler") != "transformers":
+        raise UserError(
+            f"sampler={config['choices']['sampler']} draws from one model alone; {GROUP}={decoder['choice']} takes "
+            "sampler=transformers"
+        )
+    for path in experts:
+        check_expert(path)
+
+
+def check_expert(path: Path) -> None:
+    """Raises UserError unless the run in `path` has a policy that it trained."""
+    config = load_config(path / "config.yaml")
+    if "policy" in config:
+        raise UserError(
+            f"{GROUP}.experts: {path.name} is a measurement and no run; name the run that trained the expert"
+        )
+    if not has_model(path):
+        raise UserError(f"{GROUP}.experts: {path.name} has no model yet; finish it first: rlx train {path}")
+    optimizer = config.get("optimizer") or {}
+    if kind(config, "optimizer") == "bon" and not optimizer.get("distill"):
+        raise UserError(
+            f"{GROUP}.experts: {path.name} is best-of-n without a distilled policy, so its policy is the one that it "
+            "started from; set optimizer.distill=true there"
+        )
