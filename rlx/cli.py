@@ -197,18 +197,22 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         return module.run_external(parsed.policy, parsed.start, config, words, decoder)
     if not parsed.run:
         raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
-    run_dir = _existing_run(parsed.run, sweeps=False)
-    from rlx.command.decoding import check_decoding
+    run_dir = _existing_run(parsed.run, sweeps=any(word.startswith("decoder=") for word in parsed.overrides))
+    from rlx.command.decoding import check_decoding, decoders_of, separated
     from rlx.command.overriding import overridden
     from rlx.run.state import load_config
+    from rlx.run.sweep_record import is_sweep
 
+    module = importlib.import_module
+    if is_sweep(run_dir):
+        decoders = decoders_of(separated(parsed.overrides)[0])
+        return module("rlx.evaluate").run_decoded_sweep(run_dir, parsed.overrides, decoders)
     decoder, others = _decoder(parsed.overrides)
     config = overridden(load_config(run_dir / "config.yaml"), others)
     check_decoding(config, decoder)
-    module = importlib.import_module("rlx.evaluate")
     if decoder.get("experts") or decoder["policy"] == "start":
-        return module.run_decoded(run_dir, config, parsed.overrides, decoder)
-    return module.run(run_dir, config, others)
+        return module("rlx.evaluate").run_decoded(run_dir, config, parsed.overrides, decoder)
+    return module("rlx.evaluate").run(run_dir, config, others)
 
 
 def _decoder(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

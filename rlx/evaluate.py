@@ -7,36 +7,34 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from rlx.command.decoding import decoded_config, decoded_path, decoder_name, decoding_jobs
 from rlx.command.external import kept
 from rlx.command.overriding import keys_of
-from rlx.comparison.other_gold import measured
+from rlx.comparison.other_gold import measured as measured_by
 from rlx.core.error import UserError
-from rlx.core.evaluation import Evaluation
 from rlx.core.settings import settings_of
-from rlx.engine.held_out import HeldOut, final_rows
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import Cell, cell_of
-from rlx.experiment.decoding import Recording, alpha_metrics, alphas_of, decoder_of, fused, gold_of_run
+from rlx.experiment.decoding import decoder_of, fused
 from rlx.experiment.external import external
 from rlx.experiment.keep_best import left_aside
-from rlx.experiment.loading import load_policy
+from rlx.experiment.measured import check_model, check_num, decoded, evaluated, write
 from rlx.experiment.on_pairs import judge_metrics
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
-from rlx.model.fused import FusedPolicy
 from rlx.process.device import on_device
 from rlx.process.logs import speak
-from rlx.report import write_external
+from rlx.process.progress import stage
+from rlx.report import write_decoders, write_external
 from rlx.run.directory import RunDirectory
-from rlx.run.name import decoded_name, external_name
-from rlx.run.record import FINAL_SAMPLES, load_record
-from rlx.run.state import has_model, load_config, open_run_dir
+from rlx.run.name import external_name
+from rlx.run.record import load_record
+from rlx.run.state import load_config
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +60,46 @@ def run_decoded(run_dir: Path, config: Mapping[str, Any], overrides: Sequence[st
     expert has no model, or where they do not share their tokens.
     """
     speak()
-    directory, row = measure_decoded(run_dir, config, overrides, decoder)
-    page = write_external(load_record(directory.path))
-    _show(directory.path.name, row, overrides)
+    check_model(run_dir)
+    path = decoded_path(run_dir, config, decoder)
+    row = _decoded(run_dir, config, overrides, decoder, path)
+    page = write_external(load_record(path))
+    _show(path.name, row, overrides)
     print(f"Side by side: {page}")
     return 0
+
+
+def run_decoded_sweep(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> int:
+    """Measure every run of a sweep by every decoder, and write decoders.html and .json into the sweep's directory.
+
+    The runs differ in their seeds alone. An expert that is a sweep stands for its run with the same seeds. What was
+    measured already is not measured again. Raises UserError, with nothing written, where an expert is missing.
+    """
+    speak()
+    jobs = decoding_jobs(sweep_dir, words, decoders)
+    measured: list[dict[str, Any]] = []
+    with stage("decoders", len(jobs)) as bar:
+        for job in jobs:
+            path = decoded_path(job.run_dir, job.config, job.decoder)
+            row = load_record(path).summary if (path / "summary.json").is_file() else {}
+            row = row or _decoded(job.run_dir, job.config, words, job.decoder, path)
+            name = decoder_name(job.decoder)
+            experts = [Path(expert).name for expert in job.named_experts]
+            measured.append(
+                {"seeds": job.seeds, "decoder": name, "experts": experts, "path": str(path), "metrics": row}
+            )
+            bar.advance(1)
+    page = write_decoders(sweep_dir, measured)
+    print(f"Compared: {page}")
+    return 0
+
+
+def _decoded(
+    run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str], decoder: Mapping[str, Any], path: Path
+) -> dict[str, float]:
+    measured, artefacts, cell = decoded(run_dir, config, decoder)
+    _, row = write(decoded_config(run_dir, config, decoder), path, measured, overrides, artefacts, [], cell)
+    return row
 
 
 def run_external(
@@ -81,98 +114,16 @@ def run_external(
     speak()
     cell, wanted = cell_of(config), config["evaluation"]["final_num_prompts"]
     found = external(cell, policy, start)
-    _check_num(wanted, found.held_out, "final_num_prompts")
+    check_num(wanted, found.held_out, "final_num_prompts")
     own = kept(dict(config), policy, start, decoder)
-    large = fused(found.policy, decoder_of(decoder), cell, config)
-    measured = _evaluated(found.held_out, large, wanted, cell)
-    row = measured.row | judge_metrics(found.judges)
-    directory = _write(own, external_name(own), measured, row, overrides, found.artefacts, found.judges, cell)
+    measured = evaluated(found.held_out, fused(found.policy, decoder_of(decoder), cell, config), wanted, cell)
+    measured = measured._replace(row=measured.row | judge_metrics(found.judges))
+    path = Path(config["runs_dir"]) / external_name(own)
+    directory, row = write(own, path, measured, overrides, found.artefacts, found.judges, cell)
     page = write_external(load_record(directory.path))
     _show(f"{policy} against {start}", row, overrides)
     print(f"Side by side: {page}")
     return 0
-
-
-def measure_decoded(
-    run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str], decoder: Mapping[str, Any]
-) -> tuple[RunDirectory, dict[str, float]]:
-    """Return the directory that was written and its metrics: those of every measurement, alpha, and the gold that this
-    run's judge gives to the trained model of the run (`decoder/model_gold`) and of each expert (`decoder/expert_gold_<i>`)
-    on the same prompts, from the completions that they kept."""
-    _check_model(run_dir)
-    cell, chosen = cell_of(config), decoder_of(decoder)
-    paths = {name: cell.store.fetch(recipe, cell.settings.data_seed) for name, recipe in cell.models().items()}
-    assembly = assemble(cell, paths)
-    wanted = cell.settings.evaluation.final_num_prompts
-    _check_num(wanted, assembly.held_out, "final_num_prompts")
-    directory = run_dir / "model" if chosen.policy == "model" else assembly.start
-    own = kept(dict(config), str(directory), str(assembly.start), decoder) | {"run": str(run_dir)}
-    large = load_policy(cell.model, directory, "decoder.policy")
-    measured = _evaluated(assembly.held_out, fused(large, chosen, cell, config), wanted, cell)
-    row, judge, prompts = dict(measured.row), cell.judge(), measured.evaluation.prompts
-    named = {"decoder/model_gold": run_dir}
-    named |= {f"decoder/expert_gold_{i}": Path(word) for i, word in enumerate(chosen.experts)}
-    for name, other in named.items():
-        golds, places = gold_of_run(other, prompts, judge)
-        if len(places) == len(prompts):
-            row[name] = float(np.mean(golds))
-        else:
-            log.warning("%s kept completions of %d of these %d prompts: no %s", other, len(places), len(prompts), name)
-    artefacts = {name: path.name for name, path in paths.items()}
-    return _write(own, decoded_name(own), measured, row, overrides, artefacts, [], cell), row
-
-
-class _Measured(NamedTuple):
-    evaluation: Evaluation
-    row: dict[str, float]
-    alphas: list[list[list[float]]]  # by completion, expert and token; empty without experts
-
-
-def _evaluated(held_out: HeldOut, policy: Any, num: int, cell: Cell) -> _Measured:
-    recording = Recording(cell.sampler)
-    evaluation = held_out.evaluate(policy, num, recording)
-    row = measure_all(evaluation)
-    if not isinstance(policy, FusedPolicy):
-        return _Measured(evaluation, row, [])
-    alphas = alphas_of(policy, recording, cell.compute.rows)
-    return _Measured(evaluation, row | alpha_metrics(alphas), alphas)
-
-
-def _write(
-    own: Mapping[str, Any],
-    name: str,
-    measured: _Measured,
-    row: dict[str, float],
-    overrides: Sequence[str],
-    artefacts: Mapping[str, str],
-    judges: Sequence[Mapping[str, Any]],
-    cell: Cell,
-) -> RunDirectory:
-    samples = final_rows(0, measured.evaluation)
-    if measured.alphas:
-        samples = [sample | {"alphas": alphas} for sample, alphas in zip(samples, measured.alphas, strict=True)]
-    if not cell.members():  # there is no proxy
-        for metric in [metric for metric in row if metric.startswith(("proxy/", "ensemble/"))]:
-            del row[metric]
-        samples = [{k: v for k, v in sample.items() if k not in ("proxy", "member_scores")} for sample in samples]
-    directory = RunDirectory(open_run_dir(own, Path(cell.settings.runs_dir) / name).parent)
-    directory.write_rows(FINAL_SAMPLES, samples)
-    directory.write("provenance.json", {"artefacts": dict(artefacts)})
-    directory.write("members.json", list(judges))
-    directory.write("evaluation.json", {"overrides": list(overrides), "metrics": row})
-    directory.write("summary.json", row)
-    directory.finish()
-    return directory
-
-
-def _check_num(wanted: int, held_out: HeldOut, key: str) -> None:
-    if wanted > (there := len(held_out.prompts.prompts)):
-        raise UserError(f"evaluation.{key}={wanted}: the world has {there} held-out prompts; ask for at most those")
-
-
-def _check_model(run_dir: Path) -> None:
-    if not has_model(run_dir):
-        raise UserError(f"{run_dir} has no model yet; finish it first: rlx train {run_dir}")
 
 
 def _show(what: str, row: Mapping[str, float], overrides: Sequence[str]) -> None:
@@ -191,18 +142,18 @@ def _by_other_gold(run_dir: Path, cell: Cell) -> dict[str, float]:
             f"{run_dir} has kept no samples of a final measurement; set evaluation.final_num_prompts too, and they are drawn"
         )
     log.info("world.gold judges the %d samples that the run has kept; nothing is drawn", len(rows))
-    return measured(rows, cell.judge())
+    return measured_by(rows, cell.judge())
 
 
 def _drawn(run_dir: Path, config: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, float]:
-    _check_model(run_dir)
+    check_model(run_dir)
     cell, own = cell_of(config), settings_of(load_config(run_dir / "config.yaml"))
     numbers = cell.settings.evaluation
     once = "evaluation.num_prompts" in keys and "evaluation.final_num_prompts" not in keys
     wanted = numbers.num_prompts if once else numbers.final_num_prompts
     paths = {name: cell.store.fetch(recipe, cell.settings.data_seed) for name, recipe in cell.models().items()}
     held_out = assemble(cell, paths).held_out
-    _check_num(wanted, held_out, "num_prompts" if once else "final_num_prompts")
+    check_num(wanted, held_out, "num_prompts" if once else "final_num_prompts")
     if cell.best_of_n and not cell.best_of_n.distill:
         log.warning(
             "best-of-n leaves the start policy as it was: this measures one completion of it, not the best of n"

@@ -2,15 +2,20 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from rlx.comparison.decoders import rows_of
 from rlx.comparison.sweep import SweepComparison
 from rlx.core.build import build
+from rlx.core.error import UserError
 from rlx.core.tracker import Tracker
 from rlx.process import atomic
 from rlx.reporting.card import model_card
-from rlx.reporting.figure.gallery import draw_all
+from rlx.reporting.decoders import render_decoders
+from rlx.reporting.figure import alphas, decoded
+from rlx.reporting.figure.gallery import draw_all, written
 from rlx.reporting.figure.sweep.gallery import draw_sweep
 from rlx.reporting.pair import render_against_start
 from rlx.reporting.rendering import render
@@ -63,6 +68,33 @@ def write_external(record: RunRecord) -> Path:
     page = record.path / "versus-start.html"
     _write(page, render_against_start(record))
     return page
+
+
+def write_decoders(sweep_dir: Path, measured: Sequence[Mapping[str, Any]]) -> Path:
+    """Write decoders.html, decoders.json and their figures into `sweep_dir`; return the page's path."""
+    try:
+        rows = rows_of(measured)
+    except ValueError as ex:
+        raise UserError(f"{sweep_dir.name}: {ex}; measure with the run's own evaluation.final_num_prompts") from None
+    names = list(dict.fromkeys(one["decoder"] for one in measured))
+    subjects: list[tuple[Any, Any, str]] = [(decoded, rows, "decoded")]
+    for name in names:
+        records = [load_record(Path(one["path"])) for one in measured if one["decoder"] == name]
+        subjects.append((alphas, records, f"alphas_{name.partition('=')[2]}"))
+    figures = []
+    for module, subject, name in subjects:
+        for figure in written([module], subject, sweep_dir / "figures", name):
+            title = f"{figure.title}: {name.partition('_')[2]}" if module is alphas else figure.title
+            figures.append(figure._replace(title=title))
+    experts = list(dict.fromkeys(expert for one in measured for expert in one["experts"]))
+    atomic.write(sweep_dir / "decoders.json", json.dumps([_listed(one) for one in measured], indent=1) + "\n")
+    _write(page := sweep_dir / "decoders.html", render_decoders(sweep_dir.name, rows, experts, figures))
+    return page
+
+
+def _listed(one: Mapping[str, Any]) -> dict[str, Any]:
+    seed, data_seed = one["seeds"]
+    return {"seed": seed, "data_seed": data_seed, **{key: value for key, value in one.items() if key != "seeds"}}
 
 
 def restore_card(record: RunRecord) -> None:

@@ -1,17 +1,23 @@
 """`decoder=...` of `rlx evaluate`: the words that say how the next token is chosen, checked before anything is loaded."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rlx.command.check import checked_choice
+from rlx.command.external import kept
+from rlx.command.overriding import overridden
 from rlx.command.usage import choices
 from rlx.core.error import UserError, nearest, unknown
 from rlx.core.rules import Config, kind, rules_of
+from rlx.run.name import decoded_name
 from rlx.run.state import has_model, load_config
-from rlx.run.sweep_record import is_sweep
+from rlx.run.sweep_record import is_sweep, load_sweep
 
+log = logging.getLogger(__name__)
 GROUP = "decoder"
 
 
@@ -123,3 +129,71 @@ def check_expert(path: Path) -> None:
             f"{GROUP}.experts: {path.name} is best-of-n without a distilled policy, so its policy is the one that it "
             "started from; set optimizer.distill=true there"
         )
+
+
+def decoder_name(decoder: Mapping[str, Any]) -> str:
+    """`decoder=fusion`, as it was typed."""
+    return f"{GROUP}={decoder['choice']}"
+
+
+def decoded_config(run_dir: Path, config: Mapping[str, Any], decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a run's `config` that decides the measurement of its policy by `decoder`."""
+    policy = f"{run_dir.name}, {decoder['policy']}"
+    return {**kept(dict(config), policy, f"start of {run_dir.name}", decoder), "run": str(run_dir)}
+
+
+def decoded_path(run_dir: Path, config: Mapping[str, Any], decoder: Mapping[str, Any]) -> Path:
+    """Return the directory that the measurement is written to, named by its content."""
+    return Path(config["runs_dir"]) / decoded_name(decoded_config(run_dir, config, decoder))
+
+
+@dataclass(frozen=True)
+class DecodingJob:
+    """One run of a sweep by one decoder, whose experts are runs. `named_experts`: what stood on the command line."""
+
+    run_dir: Path
+    seeds: tuple[int, int]
+    config: dict[str, Any]
+    decoder: dict[str, Any]
+    named_experts: list[str]
+
+
+def decoding_jobs(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> list[DecodingJob]:
+    """Return what is to be measured: every finished run of the sweep by every decoder.
+
+    Raises UserError where the runs differ in more than seeds, where none is done, and where an expert's sweep lacks a run
+    with the seeds of one of them.
+    """
+    sweep, (_, others) = load_sweep(sweep_dir), separated(words)
+    if len(sweep.labels) > 1:
+        raise UserError(
+            f"{sweep_dir.name}: its runs differ in {', '.join(sweep.axes)}; decoders are compared over runs that differ in "
+            "their seeds alone"
+        )
+    done = [cell for cell in sweep.done if cell.run is not None and has_model(cell.run.path)]
+    if not done:
+        raise UserError(f"{sweep_dir.name}: none of its runs is done; the same `rlx train -m` goes on with them")
+    if len(done) < len(sweep.cells):
+        log.warning("%d of %d runs are not done and are left out", len(sweep.cells) - len(done), len(sweep.cells))
+    jobs = []
+    for cell in done:
+        assert cell.run is not None
+        config = overridden(load_config(cell.run.path / "config.yaml"), others)
+        for decoder in decoders:
+            own = {**decoder, "experts": [str(_like(Path(word), cell.seeds)) for word in decoder.get("experts", ())]}
+            own = own if "experts" in decoder else dict(decoder)
+            check_decoding(config, own)
+            jobs.append(DecodingJob(cell.run.path, cell.seeds, config, own, list(decoder.get("experts", ()))))
+    return jobs
+
+
+def _like(path: Path, seeds: tuple[int, int]) -> Path:
+    """The run itself, or the one run of a sweep that has these seeds."""
+    if not is_sweep(path):
+        return path
+    found = [cell.run.path for cell in load_sweep(path).done if cell.seeds == seeds and cell.run is not None]
+    if len(found) != 1:
+        raise UserError(
+            f"{GROUP}.experts: {path.name} has {len(found)} finished runs with seed={seeds[0]} data_seed={seeds[1]}; one is needed"
+        )
+    return found[0]

@@ -61,6 +61,7 @@ def incomparable(first: RunRecord, second: RunRecord) -> str | None:
     ]
     worlds = [record.config.get("world") or {} for record in (first, second)]
     pairs += [(f"world.{key}", *(world.get(key) for world in worlds)) for key in ("path", "gold", "language")]
+    pairs.append(("world.task", *(world.get("task", "quality") for world in worlds)))
     judges = [(record.provenance.get("artefacts") or {}).get("gold reward model") for record in (first, second)]
     pairs.append(("the gold reward model", *judges))
     for name, one, other in pairs:

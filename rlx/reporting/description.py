@@ -11,6 +11,8 @@ def describe(record: RunRecord) -> str:
     reward=my_own."""
     part = record.config.get
     if record.external:
+        if part("decoder"):
+            return _decoded(record)
         data_seed = f", data seed {part('data_seed')}" if part("data_seed") else ""
         trained = "the start itself" if part("policy") == part("start") else f"trained elsewhere from {part('start')}"
         return f"{part('policy')}, {trained}, measured in world {record.choice('world')}{data_seed}."
@@ -35,6 +37,15 @@ def describe(record: RunRecord) -> str:
         f"{optimizer} against {reward}{labels}, {' '.join(filter(None, (held, reference)))}, "
         f"in world {record.choice('world')} with model {model_name(record)}: {size}."
     )
+
+
+def _decoded(record: RunRecord) -> str:
+    """A policy as a decoder draws from it."""
+    decoder, part = record.config["decoder"], record.config.get
+    names = [str(path).rpartition("/")[2] for path in decoder.get("experts", ())]
+    added = f" with what training changed in {', '.join(names)}, by {title(record, 'decoder')}" if names else ""
+    data_seed = f", data seed {part('data_seed')}" if part("data_seed") else ""
+    return f"{part('policy')}{added}, measured in world {record.choice('world')}{data_seed}."
 
 
 def _chosen(record: RunRecord, penalty: str, reference: str) -> tuple[str, str, str]:

@@ -37,11 +37,12 @@ def draw_all(record: RunRecord, directory: Path) -> Iterator[FigureFile]:
     return written([module for module in FIGURES if module in wanted], record, directory)
 
 
-def written(modules: Sequence[Any], subject: Any, directory: Path) -> Iterator[FigureFile]:
-    """Write `directory`/<name>.png for each of the figure `modules` that can draw `subject`; remove the others."""
+def written(modules: Sequence[Any], subject: Any, directory: Path, called: str | None = None) -> Iterator[FigureFile]:
+    """Write `directory`/<name>.png for each of the figure `modules` that can draw `subject`; remove the others. `called`: the
+    name, in place of the module's."""
     directory.mkdir(parents=True, exist_ok=True)
     for module in modules:
-        name = module.__name__.rpartition(".")[2]
+        name = called or module.__name__.rpartition(".")[2]
         path = directory / f"{name}.png"
         with mpl.rc_context(style.STYLE):
             drawn = module.draw(subject)
