@@ -66,7 +66,8 @@ def write_report(record: RunRecord) -> None:
 def write_external(record: RunRecord) -> Path:
     """Write the page of a policy that was trained elsewhere, beside its start; return its path."""
     page = record.path / "versus-start.html"
-    _write(page, render_against_start(record))
+    figures = list(written([alphas], [record], record.path / "figures")) if record.config.get("decoder") else []
+    _write(page, render_against_start(record, figures))
     return page
 
 

@@ -8,7 +8,9 @@ import yaml
 
 from rlx.command.check import GROUPS, checked
 from rlx.command.compose import compose, conf_dir
+from rlx.command.decoding import decoders_of
 from rlx.command.usage import default_choices, description
+from rlx.command.wording import MEASURING_GROUPS
 from rlx.core.signature import ClassSource, signature
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +33,7 @@ PRESETS = [path for path in YAMLS if "_target_" not in content(path) and "defaul
 
 def test_every_group_of_the_config_is_a_folder_and_no_folder_is_idle():
     slots = {"sft": "supervised", "reward_model": "supervised"}
-    assert {slots.get(group, group) for group in GROUPS} == set(FOLDERS)
+    assert {slots.get(group, group) for group in (*GROUPS, *MEASURING_GROUPS)} == set(FOLDERS)
     assert {key.rpartition("@")[2] for key in default_choices()} == {*GROUPS, "scale"}
 
 
@@ -123,7 +125,18 @@ def needed(path: Path) -> list[str]:
     return overrides
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=name)
+OF_RUNS = [path for path in YAMLS if path.parent.name not in MEASURING_GROUPS]
+
+
+@pytest.mark.parametrize("path", sorted(set(YAMLS) - set(OF_RUNS)), ids=name)
+def test_every_choice_of_evaluate_alone_passes_the_check(path, tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    experts = [f"decoder.experts=[{tmp_path}]"] if "experts" in content(path) else []
+    (found,) = decoders_of([f"decoder={path.stem}", *experts])
+    assert set(found) == {*content(path), "choice"} and found["choice"] == path.stem
+
+
+@pytest.mark.parametrize("path", OF_RUNS, ids=name)
 def test_every_choice_composes_into_a_config_that_passes_the_check(path):
     group, _, choice = name(path).partition("/")
     slot = f"supervised@{content(path).get('defaults', [choice])[0]}" if group == "supervised" else group

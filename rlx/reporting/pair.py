@@ -1,5 +1,6 @@
 """Two runs against each other as one HTML page; every text that a model or a user wrote is escaped."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from rlx.comparison.pair import Row, Versus, start_of, versus
 from rlx.metric.length_control import MIN_PROMPTS
 from rlx.reporting.description import describe
 from rlx.reporting.evidence import Estimate
+from rlx.reporting.figure.gallery import FigureFile
 from rlx.reporting.judges import about_gold, about_limit
 from rlx.reporting.rendering import Tile
 from rlx.reporting.sample import NUM_SHOWN, plain, spans
@@ -26,8 +28,10 @@ def render_pair(
     pairs: Sequence[tuple[Row, Row]],
     notes: Sequence[str],
     title: str = "Two runs against each other",
+    figures: Sequence[FigureFile] = (),
 ) -> str:
-    """Return the page. `notes` say what a reader has to know of the samples and of gold."""
+    """Return the page. `notes` say what a reader has to know of the samples and of gold. Of the figures, those that were
+    drawn are shown."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -44,16 +48,22 @@ def render_pair(
         samples=shown(pairs),
         num=found.num,
         directories=[str(record.path) for record in (first, second)],
+        figures=[
+            (figure.title, figure.caption, base64.b64encode(figure.path.read_bytes()).decode())
+            for figure in figures
+            if figure.path
+        ],
     )
 
 
-def render_against_start(record: RunRecord) -> str:
+def render_against_start(record: RunRecord, figures: Sequence[FigureFile] = ()) -> str:
     """The page of a policy beside the policy that it was trained from, of the samples of its measurement."""
     pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
     start = record.config["start"]
     other = replace(record, path=Path(start), config={**record.config, "policy": start})
     notes = [line for line in (about_gold(record), *about_limit(record)) if line]
-    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, notes, "A policy against its start")
+    title = "A decoded policy against the start" if record.config.get("decoder") else "A policy against its start"
+    return render_pair(record, other, versus(pairs, with_proxy=False), pairs, notes, title, figures)
 
 
 def pair_verdict(found: Versus) -> tuple[str, Tone]:

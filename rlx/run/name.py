@@ -49,10 +49,8 @@ def external_name(config: Mapping[str, Any]) -> str:
 
 
 def decoded_name(config: Mapping[str, Any]) -> str:
-    """`<run>-<decoder>-<hash8>` of a run's policy as a decoder draws from it, or `<name>-<decoder>`."""
+    """`<run>-<decoder>-<hash8>` of a run's policy as a decoder draws from it."""
     choice = config["decoder"]["choice"]
-    if config.get("name"):
-        return f"{config['name']}-seed{config['seed']}-{choice}"
     digest = hashlib.sha256(json.dumps(content(config), sort_keys=True).encode()).hexdigest()[:8]
     return f"{Path(config['run']).name}-{choice}-{digest}"
 

@@ -15,7 +15,7 @@ from rlx.core.world import Completion, Prompt
 from rlx.world.lab import Lab
 from rlx.world.lab_language import lexicon
 from rlx.world.lab_language.generator import BAD, GOOD, MEDIOCRE, Levels, draw_levels, write
-from rlx.world.lab_language.judge import LabJudge, gold, politeness, read
+from rlx.world.lab_language.judge import PRIMARY, LabJudge, gold, politeness, read
 from rlx.world.lab_language.request import Request, parse, prompts
 
 NUMBERS = yaml.safe_load((Path(__file__).parents[2] / "conf/world/lab.yaml").read_text())
@@ -225,3 +225,19 @@ def test_one_text_for_every_prompt_is_clearly_bad(text):
 
 def test_words_that_are_not_of_the_language_are_judged_and_earn_nothing():
     assert score("<script> alert ( 1 ) </script>") < -2
+
+
+def test_each_task_has_a_primary_factor_of_its_own():
+    """A text on the topic in the wrong mood, and one in the mood beside the topic."""
+    on_topic = "a happy sailor drifts brightly . the grey waves roll and these whales swim near the tide ."
+    in_mood = "the lonely star launches sadly . a broken planet orbits wearily and the grey rocket lands mournfully ."
+    texts = [Completion(on_topic, True), Completion(in_mood, True)]
+    golds = {task: replace(WORLD, task=task).judge().score([ASKED.prompt(0)] * 2, texts) for task in PRIMARY}
+    assert golds["topic"][0] > golds["topic"][1] and golds["mood"][1] > golds["mood"][0]
+    assert max(golds["topic"] + golds["mood"]) <= 4 and golds["quality"] == [gold(factors(t.text)) for t in texts]
+
+
+def test_a_task_is_part_of_the_datas_identity_and_the_default_one_of_none():
+    assert "task" not in WORLD.fingerprint()
+    assert replace(WORLD, task="topic").fingerprint() == {**WORLD.fingerprint(), "task": "topic"}
+    assert replace(WORLD, task="mood").preference_model().judge.task == "mood"
