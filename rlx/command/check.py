@@ -41,10 +41,10 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises UserError for an unknown or missing key, an impossible value or an impossible combination.
     """
     if is_external(config):
-        raise UserError(
-            "this is the measurement of a policy that was trained elsewhere, and no run; measure it again with "
-            f"rlx evaluate --policy {config['policy']} --start {config['start']} key=value"
-        )
+        again = f"--policy {config['policy']} --start {config['start']} key=value"
+        if "run" in config:  # of a run's policy as a decoder draws from it
+            again = f"{config['run']} decoder={config['decoder']['choice']} ..."
+        raise UserError(f"this is a measurement of a policy, and no run; measure it again with rlx evaluate {again}")
     result = _checked_keywords(config, _signature_of(Settings, also=(*GROUPS, "choices")), "")
     for group in GROUPS:
         node = config[group]

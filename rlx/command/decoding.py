@@ -44,7 +44,8 @@ def _decoder(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     known = choices(GROUP)
     if name not in known:
         raise UserError(unknown(GROUP, name, known))
-    node: dict[str, Any] = {str(key): value for key, value in OmegaConf.load(known[name]).items()}  # pyright: ignore
+    loaded: Any = OmegaConf.to_container(OmegaConf.load(known[name]))
+    node: dict[str, Any] = dict(loaded)
     for key, value in settings.items():
         if key not in node:
             raise UserError(f"no setting called '{GROUP}.{key}' of {GROUP}={name}{nearest(key, list(node))}")
@@ -138,8 +139,9 @@ def decoder_name(decoder: Mapping[str, Any]) -> str:
 
 def decoded_config(run_dir: Path, config: Mapping[str, Any], decoder: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a run's `config` that decides the measurement of its policy by `decoder`."""
-    policy = f"{run_dir.name}, {decoder['policy']}"
-    return {**kept(dict(config), policy, f"start of {run_dir.name}", decoder), "run": str(run_dir)}
+    start = f"the start of {run_dir.name}"
+    policy = start if decoder["policy"] == "start" else str(run_dir / "model")
+    return {**kept(dict(config), policy, start, decoder), "run": str(run_dir)}
 
 
 def decoded_path(run_dir: Path, config: Mapping[str, Any], decoder: Mapping[str, Any]) -> Path:

@@ -60,7 +60,7 @@ def render_against_start(record: RunRecord, figures: Sequence[FigureFile] = ()) 
     """The page of a policy beside the policy that it was trained from, of the samples of its measurement."""
     pairs: list[tuple[Row, Row]] = [(row, start_of(row)) for row in record.final_samples().values()]
     start = record.config["start"]
-    other = replace(record, path=Path(start), config={**record.config, "policy": start})
+    other = replace(record, path=Path(start), config={**record.config, "policy": start, "decoder": None})
     notes = [line for line in (about_gold(record), *about_limit(record)) if line]
     title = "A decoded policy against the start" if record.config.get("decoder") else "A policy against its start"
     return render_pair(record, other, versus(pairs, with_proxy=False), pairs, notes, title, figures)
