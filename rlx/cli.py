@@ -178,6 +178,7 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         "--policy", metavar="PATH_OR_HUB_ID", help="in place of RUN: a policy that was trained elsewhere"
     )
     parser.add_argument("--start", metavar="PATH_OR_HUB_ID", help="the policy that --policy was trained from")
+    parser.add_argument("--plan", action="store_true", help="with decoder=...: say what it would take; runs nothing")
     parsed = parser.parse_intermixed_args(arguments)
     if parsed.policy or parsed.start:
         words = [*([parsed.run] if parsed.run else []), *parsed.overrides]
@@ -197,22 +198,36 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         return module.run_external(parsed.policy, parsed.start, config, words, decoder)
     if not parsed.run:
         raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
-    run_dir = _existing_run(parsed.run, sweeps=any(word.startswith("decoder=") for word in parsed.overrides))
-    from rlx.command.decoding import check_decoding, decoders_of, separated
+    decoding = any(word.partition("=")[0].partition(".")[0] == "decoder" for word in parsed.overrides)
+    run_dir = _existing_run(parsed.run, sweeps=decoding)
+    if decoding:
+        return _evaluate_decoded(run_dir, parsed.overrides, parsed.plan)
     from rlx.command.overriding import overridden
     from rlx.run.state import load_config
+
+    if parsed.plan:
+        raise UserError("--plan goes with decoder=...; what a run costs: rlx plan key=value")
+    config = overridden(load_config(run_dir / "config.yaml"), parsed.overrides)
+    return _run_of("evaluate")(run_dir, config, parsed.overrides)
+
+
+def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
+    """`rlx evaluate RUN decoder=...` for a run, or for every run of a sweep."""
+    from rlx.command import decoding
     from rlx.run.sweep_record import is_sweep
 
-    module = importlib.import_module
+    decoders = decoding.decoders_of(decoding.separated(words)[0])
     if is_sweep(run_dir):
-        decoders = decoders_of(separated(parsed.overrides)[0])
-        return module("rlx.evaluate").run_decoded_sweep(run_dir, parsed.overrides, decoders)
-    decoder, others = _decoder(parsed.overrides)
-    config = overridden(load_config(run_dir / "config.yaml"), others)
-    check_decoding(config, decoder)
-    if decoder.get("experts") or decoder["policy"] == "start":
-        return module("rlx.evaluate").run_decoded(run_dir, config, parsed.overrides, decoder)
-    return module("rlx.evaluate").run(run_dir, config, others)
+        jobs = decoding.decoding_jobs(run_dir, words, decoders)
+        module = importlib.import_module("rlx.evaluate")
+        return module.plan_decoded(jobs) if plan else module.run_decoded_sweep(run_dir, jobs, words)
+    job = decoding.decoding_job(run_dir, words, decoders)
+    module = importlib.import_module("rlx.evaluate")
+    if plan:
+        return module.plan_decoded([job])
+    if job.decoder.get("experts") or job.decoder["policy"] == "start":
+        return module.run_decoded(job, words)
+    return module.run(run_dir, job.config, [word for word in words if word != "decoder=plain"])
 
 
 def _decoder(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

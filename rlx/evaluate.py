@@ -5,6 +5,7 @@
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rlx.command.decoding import decoded_config, decoded_path, decoder_name, decoding_jobs
+from rlx.command.decoding import DecodingJob, decoded_config, decoded_path, decoder_name
 from rlx.command.external import kept
 from rlx.command.overriding import keys_of
 from rlx.comparison.other_gold import measured as measured_by
 from rlx.core.error import UserError
 from rlx.core.settings import settings_of
+from rlx.estimate.decoding import completions, loaded
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.decoding import decoder_of, fused
@@ -53,36 +55,34 @@ def run(run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str]) -> i
     return 0
 
 
-def run_decoded(run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str], decoder: Mapping[str, Any]) -> int:
-    """Measure RUN's policy as `decoder` draws from it, against the policy that RUN started from.
+def run_decoded(job: DecodingJob, words: Sequence[str]) -> int:
+    """Measure a run's policy as a decoder draws from it, against the policy that the run started from.
 
-    Write a directory under runs_dir that `rlx compare` takes. Raises UserError, with nothing written, where RUN or an
+    Write a directory under runs_dir that `rlx compare` takes. Raises UserError, with nothing written, where the run or an
     expert has no model, or where they do not share their tokens.
     """
     speak()
-    check_model(run_dir)
-    path = decoded_path(run_dir, config, decoder)
-    row = _decoded(run_dir, config, overrides, decoder, path)
+    check_model(job.run_dir)
+    path = decoded_path(job.run_dir, job.config, job.decoder)
+    row = _decoded(job, words, path)
     page = write_external(load_record(path))
-    _show(path.name, row, overrides)
+    _show(path.name, row, words)
     print(f"Side by side: {page}")
     return 0
 
 
-def run_decoded_sweep(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> int:
+def run_decoded_sweep(sweep_dir: Path, jobs: Sequence[DecodingJob], words: Sequence[str]) -> int:
     """Measure every run of a sweep by every decoder, and write decoders.html and .json into the sweep's directory.
 
-    The runs differ in their seeds alone. An expert that is a sweep stands for its run with the same seeds. What was
-    measured already is not measured again. Raises UserError, with nothing written, where an expert is missing.
+    What was measured already is not measured again.
     """
     speak()
-    jobs = decoding_jobs(sweep_dir, words, decoders)
     measured: list[dict[str, Any]] = []
     with stage("decoders", len(jobs)) as bar:
         for job in jobs:
             path = decoded_path(job.run_dir, job.config, job.decoder)
             row = load_record(path).summary if (path / "summary.json").is_file() else {}
-            row = row or _decoded(job.run_dir, job.config, words, job.decoder, path)
+            row = row or _decoded(job, words, path)
             name = decoder_name(job.decoder)
             experts = [Path(expert).name for expert in job.named_experts]
             measured.append(
@@ -94,11 +94,38 @@ def run_decoded_sweep(sweep_dir: Path, words: Sequence[str], decoders: Sequence[
     return 0
 
 
-def _decoded(
-    run_dir: Path, config: Mapping[str, Any], overrides: Sequence[str], decoder: Mapping[str, Any], path: Path
-) -> dict[str, float]:
-    measured, artefacts, cell = decoded(run_dir, config, decoder)
-    _, row = write(decoded_config(run_dir, config, decoder), path, measured, overrides, artefacts, [], cell)
+def plan_decoded(jobs: Sequence[DecodingJob]) -> int:
+    """Print what the measurements would load, draw and take. Nothing runs."""
+    console = Console()
+    first, missing = jobs[0], [job for job in jobs if not _seconds(job)]
+    table = Table("model", "parameters", "weights", "keys and values", title="in memory", title_justify="left")
+    for model in loaded(first.config, first.decoder):
+        size = model.size
+        numbers = ("not known",) * 2 if size is None else (f"{size.parameters:,}", f"{size.weights / 1e6:,.3g} MB")
+        table.add_row(model.what, *numbers, "not known" if model.cache is None else f"{model.cache / 1e6:,.3g} MB")
+    console.print(table)
+    each = f"{completions(first.config)} completions each"
+    console.print(f"{len(jobs)} measurements of {each}; {len(jobs) - len(missing)} are there already.", highlight=False)
+    timed = [seconds for job in jobs if (seconds := _seconds(job))]
+    if missing and timed:
+        console.print(f"The rest takes about {sum(timed) / len(timed) * len(missing) / 60:.1f} min.", highlight=False)
+    elif missing:
+        console.print("No such measurement was timed here, so its time is not known.")
+    return 0
+
+
+def _seconds(job: DecodingJob) -> float:
+    """What the measurement took; 0 where it is not there."""
+    path = decoded_path(job.run_dir, job.config, job.decoder)
+    record = load_record(path) if (path / "summary.json").is_file() else None
+    return 0.0 if record is None else float(record.provenance.get("seconds") or 0.0)
+
+
+def _decoded(job: DecodingJob, words: Sequence[str], path: Path) -> dict[str, float]:
+    start = time.monotonic()
+    measured, artefacts, cell = decoded(job.run_dir, job.config, job.decoder)
+    made = {"artefacts": artefacts, "seconds": time.monotonic() - start}
+    _, row = write(decoded_config(job.run_dir, job.config, job.decoder), path, measured, words, made, [], cell)
     return row
 
 
@@ -119,7 +146,7 @@ def run_external(
     measured = evaluated(found.held_out, fused(found.policy, decoder_of(decoder), cell, config), wanted, cell)
     measured = measured._replace(row=measured.row | judge_metrics(found.judges))
     path = Path(config["runs_dir"]) / external_name(own)
-    directory, row = write(own, path, measured, overrides, found.artefacts, found.judges, cell)
+    directory, row = write(own, path, measured, overrides, {"artefacts": found.artefacts}, found.judges, cell)
     page = write_external(load_record(directory.path))
     _show(f"{policy} against {start}", row, overrides)
     print(f"Side by side: {page}")

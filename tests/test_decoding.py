@@ -105,7 +105,10 @@ def test_a_decoded_policy_compares_with_a_run_and_is_none_itself(here, capsys):
         (["decoder=fusion", "decoder.stepp=1", "decoder.experts=[small-seed0]"], "did you mean 'step'?"),
         (["decoder=fusion", "decoder.step=0", "decoder.experts=[small-seed0]"], "decoder.step=0: must be more than 0"),
         (["decoder=fusion", "decoder.low=3", "decoder.experts=[small-seed0]"], "decoder.low=3 is above decoder.high=2"),
-        (["decoder=proxy", "decoder.experts=[small-seed0]", "sampler=vllm"], "decoder=proxy takes sampler=transformers"),
+        (
+            ["decoder=proxy", "decoder.experts=[small-seed0]", "sampler=vllm"],
+            "decoder=proxy takes sampler=transformers",
+        ),
         (["decoder=proxy,fusion", "decoder.experts=[small-seed0]"], "by one decoder at a time"),
         (["decoder=plain", "decoder.experts=[small-seed0]"], "no setting called 'decoder.experts' of decoder=plain"),
     ],
@@ -162,10 +165,16 @@ def test_a_policy_from_elsewhere_takes_experts_too(here):
 def test_a_sweep_counts_the_gap_over_its_data_seeds(here, capsys):
     for words in (["num_steps=3"], ["num_steps=3", "model=lab_large"]):
         assert main(["train", "-m", "data_seed=0,1,2", *GOLD, *words]) == 0
-    large, small = sorted((here / "runs").glob("sweep-*"), key=lambda path: "lab_large" not in next(
-        (path / line).resolve().joinpath("config.yaml").read_text()
-        for line in [json.loads((path / "index.jsonl").read_text().splitlines()[0])["run"]]
-    ))
+    large, small = sorted(
+        (here / "runs").glob("sweep-*"),
+        key=lambda path: (
+            "lab_large"
+            not in next(
+                (path / line).resolve().joinpath("config.yaml").read_text()
+                for line in [json.loads((path / "index.jsonl").read_text().splitlines()[0])["run"]]
+            )
+        ),
+    )
     words = [large.name, "decoder=proxy,fusion", f"decoder.experts=[{small.name}]", "decoder.step=0.5"]
     assert main(["evaluate", *words]) == 0
     found = json.loads((large / "decoders.json").read_text())
@@ -179,5 +188,16 @@ def test_a_sweep_counts_the_gap_over_its_data_seeds(here, capsys):
     assert {path: (Path(path) / "evaluation.json").stat().st_mtime_ns for path in made} == made
     assert main(["evaluate", large.name, "decoder=fusion", "decoder.experts=[small-seed0]"]) == 0
     capsys.readouterr()
-    assert main(["evaluate", large.name, "decoder=fusion", f"decoder.experts=[{small.name}]", "evaluation.final_num_prompts=9000"]) == 2
+    assert (
+        main(
+            [
+                "evaluate",
+                large.name,
+                "decoder=fusion",
+                f"decoder.experts=[{small.name}]",
+                "evaluation.final_num_prompts=9000",
+            ]
+        )
+        == 2
+    )
     assert "the world has 864 held-out prompts" in capsys.readouterr().err

@@ -160,6 +160,17 @@ class DecodingJob:
     named_experts: list[str]
 
 
+def decoding_job(run_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> DecodingJob:
+    """Return what is to be measured of one run. Raises UserError for several decoders, and for experts that are no runs."""
+    if len(decoders) > 1:
+        raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
+    (decoder,), (_, others) = decoders, separated(words)
+    config = overridden(load_config(run_dir / "config.yaml"), others)
+    check_decoding(config, decoder)
+    seeds = (int(config["seed"]), int(config["data_seed"]))
+    return DecodingJob(run_dir, seeds, config, dict(decoder), list(decoder.get("experts", ())))
+
+
 def decoding_jobs(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> list[DecodingJob]:
     """Return what is to be measured: every finished run of the sweep by every decoder.
 

@@ -75,12 +75,12 @@ def write(
     path: Path,
     measured: Measured,
     overrides: Sequence[str],
-    artefacts: Mapping[str, str],
+    made: Mapping[str, Any],
     judges: Sequence[Mapping[str, Any]],
     cell: Cell,
 ) -> tuple[RunDirectory, Row]:
     """Write a directory that `rlx compare` takes as it takes a run's: config.yaml, evaluation.json and the samples. Return
-    it with the metrics that it holds: those of a proxy are left out where there is none."""
+    it with the metrics that it holds: those of a proxy are left out where there is none. `made`: its provenance.json."""
     row, samples = dict(measured.row), final_rows(0, measured.evaluation)
     if measured.alphas:
         samples = [sample | {"alphas": alphas} for sample, alphas in zip(samples, measured.alphas, strict=True)]
@@ -89,7 +89,7 @@ def write(
         samples = [{k: v for k, v in sample.items() if k not in ("proxy", "member_scores")} for sample in samples]
     directory = RunDirectory(open_run_dir(own, path).parent)
     directory.write_rows(FINAL_SAMPLES, samples)
-    directory.write("provenance.json", {"artefacts": dict(artefacts)})
+    directory.write("provenance.json", dict(made))
     directory.write("members.json", list(judges))
     directory.write("evaluation.json", {"overrides": list(overrides), "metrics": row})
     directory.write("summary.json", row)
