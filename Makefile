@@ -79,9 +79,10 @@ plan: setup ## what the main job would build and cost (ARGS= as for train)
 doctor: setup ## is this machine ready?
 	$(BIN)/rlx doctor
 
-bench: setup ## PPO beside TRL 1.12's, installed for this only; minutes
+bench: setup ## PPO beside TRL 1.12's, installed for this only, and what logit fusion costs; minutes
 	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
 	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(ARGS)
+	$(BIN)/python scripts/bench_fusion.py
 
 gpu-check: setup ## correctness and speed on this machine's GPU; ARGS="--device cpu --small" without one
 	scripts/gpu_check.sh $(ARGS)
