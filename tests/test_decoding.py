@@ -8,6 +8,7 @@ import yaml
 
 from rlx.cli import main
 from rlx.run.record import load_record
+from tests.small_model import make_small_model
 from tests.test_train import MINIATURE
 
 GOLD = ["reward=gold", "regularizer.beta=0", *MINIATURE, "num_steps=2"]
@@ -158,6 +159,35 @@ def test_a_policy_from_elsewhere_takes_experts_too(here):
     found = measured(here, *words, "decoder=fusion", "decoder.experts=[small-seed0]")
     metrics = json.loads((found / "evaluation.json").read_text())["metrics"]
     assert metrics["decoder/alpha"] > 0 and metrics["objective/kl_start"] > 0
+
+
+@pytest.mark.slow
+def test_text_of_the_real_world_takes_experts_too(tmp_path, monkeypatch):
+    """world=preferences: a larger base that nobody has trained, with what a small run learnt."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RLX_RUNS", str(tmp_path / "runs"))
+    pairs, texts = (
+        [
+            {"prompt": f"question {i} ?", "chosen": f"a good answer number {i}", "rejected": "bad " + "x " * (i % 3)}
+            for i in range(160)
+        ],
+        tmp_path / "texts.txt",
+    )
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    texts.write_text("".join(f"{row['prompt']} {row['chosen']} {row['rejected']}\n" for row in pairs))
+    for name, width in (("small", 16), ("large", 48)):
+        make_small_model(tmp_path / name, texts, vocab_size=300, width=width, heads=2)
+    given = ["world=preferences", "world.path=pairs.jsonl", "world.min_pairs=8", "world.min_heldout_prompts=8"]
+    given += ["world.max_completion_tokens=24", "sampler.max_new_tokens=24", "tracker=jsonl", "cache_dir=cache"]
+    rates = ["sft.learning_rate=0.01", "reward_model.learning_rate=0.01", "torch_optimizer.learning_rate=0.01"]
+    sizes = ["scale=lab", "num_steps=3", "num_prompts=8", "evaluation.num_prompts=8", "evaluation.final_num_prompts=8"]
+    model = ["model=pretrained", "model.path=small"]
+    assert main(["train", "name=expert", "reward=gold", *given, *model, *rates, *sizes]) == 0
+    words = ["--policy", "large", "--start", "large", *given, *rates, "evaluation.final_num_prompts=8"]
+    found = measured(tmp_path, *words, "decoder=fusion", "decoder.experts=[expert-seed0]")
+    metrics = json.loads((found / "evaluation.json").read_text())["metrics"]
+    assert metrics["decoder/alpha"] > 0 and metrics["objective/kl_start"] > 0
+    assert "How much of the experts" in (found / "versus-start.html").read_text()
 
 
 @pytest.mark.slow
