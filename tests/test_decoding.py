@@ -11,7 +11,7 @@ from rlx.run.record import load_record
 from tests.small_model import make_small_model
 from tests.test_train import MINIATURE
 
-GOLD = ["reward=gold", "regularizer.beta=0", *MINIATURE, "num_steps=2"]
+GOLD = ["reward=gold", "regularizer.beta=0", *MINIATURE, "world.num_demonstrations=64", "num_steps=2"]
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,14 @@ def test_text_of_the_real_world_takes_experts_too(tmp_path, monkeypatch):
     given = ["world=preferences", "world.path=pairs.jsonl", "world.min_pairs=8", "world.min_heldout_prompts=8"]
     given += ["world.max_completion_tokens=24", "sampler.max_new_tokens=24", "tracker=jsonl", "cache_dir=cache"]
     rates = ["sft.learning_rate=0.01", "reward_model.learning_rate=0.01", "torch_optimizer.learning_rate=0.01"]
-    sizes = ["scale=lab", "num_steps=3", "num_prompts=8", "evaluation.num_prompts=8", "evaluation.final_num_prompts=8"]
+    sizes = [
+        "scale=lab",
+        "num_steps=3",
+        "num_prompts=8",
+        "evaluation.interval=3",
+        "evaluation.num_prompts=8",
+        "evaluation.final_num_prompts=8",
+    ]
     model = ["model=pretrained", "model.path=small"]
     assert main(["train", "name=expert", "reward=gold", *given, *model, *rates, *sizes]) == 0
     words = ["--policy", "large", "--start", "large", *given, *rates, "evaluation.final_num_prompts=8"]

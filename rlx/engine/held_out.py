@@ -22,11 +22,11 @@ from rlx.process import processes
 
 @dataclass(frozen=True)
 class StartSample:
-    """What the policy wrote before training, and what gold thinks of it."""
+    """What the policy wrote for a prompt before training, and what gold thinks of it."""
 
-    completions: Sequence[Completion]
-    gold_B: np.ndarray
-    lengths_B: np.ndarray  # tokens, the end-of-sequence token included
+    completion: Completion
+    gold: float
+    length: int  # tokens, the end-of-sequence token included
 
 
 class HeldOut:
@@ -43,7 +43,7 @@ class HeldOut:
         """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree."""
         self.prompts, self.actors, self.start, self.judge = prompts, actors, start, judge
         self.members = members
-        self._start: StartSample | None = None
+        self._start: dict[int, StartSample] = {}  # by the prompt's place; drawn once, when a measurement first needs it
 
     def evaluate(
         self,
@@ -65,7 +65,7 @@ class HeldOut:
         start_logps_BT = logprobs_of(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT
         with torch.no_grad():
             member_scores_MB = torch.cat([scorer.member_scores(*rows).float() for scorer in self.members])
-        start = self._start_sample()
+        start = self._start_samples(wanted)
         texts = {
             "prompts": prompts,
             "completions": completions,
@@ -88,19 +88,21 @@ class HeldOut:
         whole |= {name: np.concatenate([part[1][name] for part in parts], -1) for name in numbers}
         whole |= {name: torch.cat([part[2][name] for part in parts]) for name in tokens}
         return Evaluation(
-            start_completions=[start.completions[i] for i in wanted],
-            start_gold_B=start.gold_B[wanted],
-            start_lengths_B=start.lengths_B[wanted],
+            start_completions=[sample.completion for sample in start],
+            start_gold_B=np.array([sample.gold for sample in start]),
+            start_lengths_B=np.array([sample.length for sample in start]),
             **whole,
         )
 
-    def _start_sample(self) -> StartSample:
-        if self._start is None:
-            prompts, drawn, completions = self._draw(self.start, range(len(self.prompts.prompts)), self.actors.sampler)
-            gold_B = processes.concatenated(self.judge.score(prompts, completions))
-            lengths_B = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
-            self._start = StartSample(processes.concatenated(completions), np.asarray(gold_B), np.asarray(lengths_B))
-        return self._start
+    def _start_samples(self, wanted: Sequence[int]) -> list[StartSample]:
+        """Of the prompts at the places `wanted`."""
+        if missing := [i for i in wanted if i not in self._start]:
+            prompts, drawn, completions = self._draw(self.start, missing, self.actors.sampler)
+            golds = processes.concatenated(self.judge.score(prompts, completions))
+            lengths = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
+            found = zip(processes.concatenated(completions), map(float, golds), lengths, strict=True)
+            self._start |= dict(zip(missing, (StartSample(*sample) for sample in found), strict=True))
+        return [self._start[i] for i in wanted]
 
     def _draw(
         self, policy: PreTrainedModel, wanted: Sequence[int], sampler: Sampler
