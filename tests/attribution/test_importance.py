@@ -19,7 +19,9 @@ from rlx.attribution.shapley import shapley
 
 
 def some_phi():
-    return torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * torch.tensor([3, 1, 2, 0.1])
+    return torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * torch.tensor(
+        [3, 1, 2, 0.1]
+    )
 
 
 def test_importance_is_the_mean_absolute_attribution():
@@ -35,7 +37,9 @@ def test_shares_sum_to_one_and_do_not_depend_on_the_scores_unit():
 
 def test_shares_move_with_the_order_of_the_groups():
     order = [2, 0, 3, 1]
-    torch.testing.assert_close(shares(importance(some_phi()[:, order]), 1e-3), shares(importance(some_phi()), 1e-3)[order])
+    torch.testing.assert_close(
+        shares(importance(some_phi()[:, order]), 1e-3), shares(importance(some_phi()), 1e-3)[order]
+    )
 
 
 def test_eps_keeps_shares_positive_and_nothing_important_is_uniform():
@@ -95,7 +99,9 @@ def test_equal_predictions_on_whole_rows_alone_do_not_fix_the_order():
     # The two factors are one and the same number: either model may lean on either factor.
     x_B = torch.tensor([-1.0, 1.0]).double()
     kept_SG = shapley(2).kept_SG.double()
-    leans = [weights[0] * kept_SG[:, :1] * x_B + weights[1] * kept_SG[:, 1:] * x_B for weights in ((1.0, 0.0), (0.0, 1.0))]
+    leans = [
+        weights[0] * kept_SG[:, :1] * x_B + weights[1] * kept_SG[:, 1:] * x_B for weights in ((1.0, 0.0), (0.0, 1.0))
+    ]
     torch.testing.assert_close(leans[0][-1], leans[1][-1])
     one_G, other_G = (importance(shapley(2).phi(values)) for values in leans)
     assert one_G[0] > one_G[1] and other_G[1] > other_G[0]

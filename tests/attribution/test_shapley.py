@@ -23,9 +23,7 @@ def test_a_linear_score_gives_each_factor_its_weight_times_its_distance_from_the
     x_BF, weights_F = table(), torch.tensor([2.0, -1.0, 0.5, 0.0, 3.0], dtype=torch.float64)
     values = game(linear(weights_F), x_BF, x_BF.mean(0), [[0], [1], [2], [3], [4]])
     plan = attribution(5)
-    torch.testing.assert_close(
-        plan.phi(values(plan.kept_SG)), weights_F * (x_BF - x_BF.mean(0)), atol=1e-12, rtol=0
-    )
+    torch.testing.assert_close(plan.phi(values(plan.kept_SG)), weights_F * (x_BF - x_BF.mean(0)), atol=1e-12, rtol=0)
 
 
 def test_columns_of_one_group_are_taken_away_together():
