@@ -16,13 +16,14 @@ from rlx.core.reward import Reward
 from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
 from rlx.core.tracker import TrackerChoice
-from rlx.core.world import Judge, Split, World
+from rlx.core.world import FactorWorld, Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
+from rlx.supervised.importance import NUM_TEXTS, FactorImportance
 from rlx.supervised.pool import Pool
 from rlx.supervised.reference_set import ReferenceSet
 from rlx.supervised.reward_model import RewardMember, RewardModel
@@ -90,7 +91,7 @@ class Cell:
 
     def recipes(self) -> dict[str, Recipe]:
         """Every artefact that the cell needs, by name, in the order in which they are built."""
-        named = self.models() | self.on_pairs()
+        named = self.models() | self.on_pairs() | self.importance()
         for pool in self.pools().values():
             named |= pool.named()
         return named
@@ -123,6 +124,14 @@ class Cell:
             numbers = self.reward_model if learnt and not checkpoint else None
             named["gold on pairs"] = GoldOnPairs(pairs, checkpoint, numbers)
         return named
+
+    def importance(self) -> dict[str, Recipe]:
+        """What the reward models find important, where there are any and the world can take factors out of a text."""
+        members, world = tuple(self.members()), self.world
+        if not members or not isinstance(world, FactorWorld):
+            return {}
+        recipe = FactorImportance(members, members[0].pairs, "heldout", NUM_TEXTS, world.factor_groups)
+        return {"factor importance": recipe}
 
     def pools(self) -> dict[Split, PoolRecipes]:
         """What best-of-n chooses from, by split; none for an optimiser that draws as it learns."""

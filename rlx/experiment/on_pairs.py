@@ -1,10 +1,13 @@
-"""What a run's record says of its judges on preference pairs: rows of members.json, and numbers for the summary."""
+"""What a run's record says of its judges on preference pairs: members.json, importance.json, and numbers for the summary."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from rlx.attribution.importance import divergence
 from rlx.core.world import World
 
 SHARES = {"heldout": "heldout_accuracy", "train_flipped": "flipped_given_back"}
@@ -39,6 +42,25 @@ def judge_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             if (value := row["accuracy"].get(part)) is not None:
                 metrics[f"pairs/{label}_{name}"] = value
     return metrics
+
+
+def importance_of(paths: Mapping[str, Path]) -> dict[str, Any]:
+    """importance.json, as `rlx.supervised.importance.FactorImportance` has it; empty where nothing was attributed."""
+    found = paths.get("factor importance")
+    return _json(found / "importance.json") if found else {}
+
+
+def importance_metrics(found: Mapping[str, Any]) -> dict[str, float]:
+    """importance/tau_members and importance/divergence_members, how far members agree on what is important, and
+    importance/divergence_gold, the mean over members of KL(gold || member) in nats."""
+    agreement = found.get("agreement") or {}
+    metrics = {f"importance/{name}_members": agreement.get(name) for name in ("tau", "divergence")}
+    rows = [row for row in found.get("rows", []) if row["kind"] == "member"]
+    gold = next((row for row in found.get("rows", []) if row["kind"] == "gold"), None)
+    if rows and gold:
+        one_G, *members_MG = (torch.tensor([row["share"][g] for g in found["groups"]]) for row in (gold, *rows))
+        metrics["importance/divergence_gold"] = float(torch.stack([divergence(one_G, m) for m in members_MG]).mean())
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def check_pairs(world: World, paths: Mapping[str, Path]) -> None:

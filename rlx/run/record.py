@@ -34,6 +34,7 @@ class RunRecord:
     summary: dict[str, Any]  # empty unless the run is done
     members: list[dict[str, Any]]  # of members.json
     judges: list[dict[str, Any]]  # the other rows of members.json: combined members, gold, trivial baselines
+    importance: dict[str, Any]  # of importance.json: what the reward models find important; empty without
     train: list[dict[str, Any]]
     heldout: list[dict[str, Any]]
     bon: list[dict[str, Any]]  # of best-of-n: a row for each n, which is its step; else empty
@@ -185,6 +186,7 @@ def load_record(run_dir: Path) -> RunRecord:
         summary=_json(run_dir / "summary.json", {}),
         members=[row for row in judges if row.get("kind", "member") == "member"],
         judges=[row for row in judges if row.get("kind", "member") != "member"],
+        importance=_json(run_dir / "importance.json", {}),
         train=_by_step(metrics, "train"),
         heldout=_by_step(metrics, "heldout"),
         bon=_by_step(metrics, "bon"),

@@ -12,14 +12,15 @@ from rlx.reporting.figure import (
     factors,
     gold_by_divergence,
     gold_by_step,
+    importance,
     optimizer,
     style,
     win_rate,
 )
 from rlx.run.record import RunRecord
 
-OF_BEST_OF_N = (gold_by_divergence, factors)  # there is no training to look at
-FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, optimizer)
+OF_BEST_OF_N = (gold_by_divergence, factors, importance)  # there is no training to look at
+FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, importance, optimizer)
 
 
 class FigureFile(NamedTuple):
