@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -109,6 +110,8 @@ class GoodWords:
 
 @dataclass(frozen=True)
 class WordWorld:
+    factor_groups: ClassVar[tuple[str, ...]] = ("good", "bad", "other")
+
     label_noise: float = 0.25
     max_prompt_tokens: int = 8
     max_completion_tokens: int = 6
@@ -150,6 +153,9 @@ class WordWorld:
 
     def judge(self) -> GoodWords | None:
         return None if self.given else GoodWords()
+
+    def factor_pieces(self, text: str) -> list[tuple[str, str]]:
+        return [(word if word in self.factor_groups else "other", f"{word} ") for word in text.split()]
 
     def left_out(self) -> dict[str, int]:
         return {}

@@ -69,8 +69,8 @@ def sentences(record: RunRecord) -> list[str]:
         most = max(groups, key=lambda g: means[g] - gold[0]["share"][g])
         least = min(groups, key=lambda g: means[g] - gold[0]["share"][g])
         said.append(
-            f"Beside gold, {'they lean' if len(members) > 1 else 'it leans'} too much on {most} ({_percent(means[most])}, "
-            f"gold {_percent(gold[0]['share'][most])}) and too little on {least} ({_percent(means[least])}, gold "
+            f"Compared with gold, {'they lean' if len(members) > 1 else 'it leans'} more on {most} ({_percent(means[most])}, "
+            f"gold {_percent(gold[0]['share'][most])}) and less on {least} ({_percent(means[least])}, gold "
             f"{_percent(gold[0]['share'][least])})."
         )
     return said

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rlx.reporting.figure.style import GOLD, PROXY, QUIET, new
+from rlx.reporting.figure.style import FAINT, GOLD, PROXY, QUIET, new
 from rlx.reporting.importance import drawn, of_kind, order
 from rlx.run.record import RunRecord
 
@@ -31,11 +31,11 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         return None
     groups, rows = order(found), drawn(found)
     places = np.arange(len(groups))[::-1].astype(float)
-    figure, (left, right) = new(1.5 + 0.42 * len(groups), columns=2)
+    figure, (left, right) = new(1.5 + 0.1 * len(groups) * max(4, len(rows)), columns=2)
     right.axvline(0, color=QUIET, linewidth=1, zorder=1)
     labelled: set[str] = set()
     for i, row in enumerate(rows):
-        shift = 0.28 * (1 - 2 * i / max(1, len(rows) - 1))
+        shift = 0.33 * (1 - 2 * i / max(1, len(rows) - 1))
         marker, colour, size, label = LOOKS[row["kind"]]
         look = {"marker": marker, "color": colour, "markersize": size, "linestyle": "none"}
         values, errors = _of(row, "share", groups), _of(row, "error", groups)
@@ -50,6 +50,8 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         axis.tick_params(axis="y", length=0)
         axis.set_ylim(-0.5, len(groups) - 0.5)
         axis.grid(False, axis="y")
+        for place in places[:-1]:
+            axis.axhline(place - 0.5, color=FAINT, linewidth=0.7, zorder=0)
     left.set_xlim(left=0)
     left.set_xlabel("share of importance, %")
     right.set_xlabel("mean attribution, SD")
