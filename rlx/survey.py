@@ -13,7 +13,7 @@ from rlx.artefact.store import Store
 from rlx.core.error import UserError, nearest
 from rlx.process import atomic
 from rlx.process.logs import speak
-from rlx.reporting.survey import draw_survey, render_survey, summary, table
+from rlx.reporting.survey import draw_survey, render_survey, shown, summary, table
 from rlx.tabular.settings import SurveySettings
 from rlx.tabular.study import Study, source_of
 
@@ -40,13 +40,13 @@ def run(settings: SurveySettings, directory: Path) -> int:
     figures = list(draw_survey(found, directory / "figures"))
     atomic.write(directory / "survey.json", json.dumps(found, indent=1) + "\n")
     atomic.write(directory / "report.html", render_survey(found, figures))
-    headings, cells = table(found)
-    shown = Table(*headings, box=SIMPLE_HEAD)
+    headings, cells = table(shown(found))
+    lines = Table(*headings, box=SIMPLE_HEAD)
     for row in cells:
-        shown.add_row(*row)
+        lines.add_row(*row)
     console = Console(highlight=False)
     console.width = max(console.width, 120)
-    console.print(shown)
+    console.print(lines)
     print("\n".join(summary(found)))
     print(f"Report: {directory / 'report.html'}")
     return 0

@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.reporting.figure.gallery import FigureFile, written
 from rlx.reporting.figure.survey import importance, weight
-from rlx.reporting.verdict import bounds, number
 
 Found = Mapping[str, Any]
 MODELS = {"linear": "linear (ridge)", "gam": "additive (GAM)", "mlp": "network"}
@@ -24,8 +23,8 @@ COLUMNS = (
     ("accuracy", "accuracy, test rows"),
     ("tau_truth", "tau to the truth"),
     ("tau_models", "tau among models"),
-    ("r2_over_plain", "R² over the plain network"),
-    ("accuracy_over_plain", "accuracy over it"),
+    ("r2_over_plain", "R², less the plain network's"),
+    ("accuracy_over_plain", "accuracy, less its"),
 )
 
 
@@ -40,9 +39,8 @@ def name(entry: Found) -> str:
     return MODELS[entry["model"]] + held
 
 
-def table(found: Found) -> tuple[list[str], list[list[str]]]:
-    """Headings and a row per model, the weight that was chosen marked; columns that nobody has are left out."""
-    entries = list(found["models"].values())
+def table(entries: Sequence[Found]) -> tuple[list[str], list[list[str]]]:
+    """Headings and a row per entry, the weight that was chosen marked; columns that nobody has are left out."""
     columns = [(key, heading) for key, heading in COLUMNS if any(key in entry for entry in entries)]
     rows = [
         [f"{name(entry)}{' (chosen)' if entry['chosen'] else ''}", *(_estimate(entry.get(key)) for key, _ in columns)]
@@ -112,7 +110,7 @@ def render_survey(found: Found, figures: Sequence[FigureFile]) -> str:
             for f in figures
             if f.path
         ],
-        table=table(found),
+        table=table(list(found["models"].values())),
         shares=shares_table(found),
         settings=settings,
     )
@@ -128,4 +126,10 @@ def _told(change: Found) -> str:
 def _estimate(found: Found | None, plus: bool = False) -> str:
     if found is None:
         return ""
-    return number(found["value"], plus=plus) + (bounds(found["low"], found["high"]) if found["low"] is not None else "")
+    value = _thousandths(found["value"], plus)
+    return value if found["low"] is None else f"{value} [{_thousandths(found['low'])}, {_thousandths(found['high'])}]"
+
+
+def _thousandths(value: float, plus: bool = False) -> str:
+    """Three decimals: a difference in R² of .005 is worth telling from none."""
+    return f"{round(value, 3) + 0.0:{'+' if plus else ''}.3f}".replace("-", "−")

@@ -4,6 +4,9 @@ The network's loss is L = mean (y - f(x))^2 + weight KL(p_ref || p_f) (arXiv 240
 deviations, p_f the shares of the mean absolute attributions of the training rows. Attributions in the loss are those of
 `first_and_last`, which is exact for interactions of two groups and takes 2 G + 2 evaluations; a group that is taken away has
 its mean.
+
+The penalty begins after a part of the training. Importance has no sign: a factor that the random start holds with the wrong
+sign would have to pass through no importance to mend it, where the divergence is largest, and would stay wrong.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,10 +74,10 @@ def mlp(
     def standardised(rows_BF: Tensor) -> Tensor:
         return network(rows_BF).squeeze(-1)
 
-    for _ in range(numbers.num_epochs):
+    for epoch in range(numbers.num_epochs):
         optimizer.zero_grad()
         loss = (standardised(z_BF) - wanted_B).square().mean()
-        if penalty is not None:
+        if penalty is not None and epoch >= numbers.penalty_from * numbers.num_epochs:
             loss = loss + weight * penalty(standardised)
         loss.backward()
         optimizer.step()

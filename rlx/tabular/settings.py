@@ -20,6 +20,7 @@ class MlpSettings:
     num_epochs: PositiveInt
     learning_rate: Positive
     weight_decay: NonNegative
+    penalty_from: Fraction
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def draw(found: Mapping[str, Any]) -> tuple[Figure, str] | None:
     axis.grid(False, axis="y")
     for place in places[:-1]:
         axis.axhline(place - 0.5, color=FAINT, linewidth=0.7, zorder=0)
-    axis.set_xlim(left=0)
+    axis.set_xlim(left=-0.02 * axis.get_xlim()[1])  # no share is below 0, but a marker at 0 has a left half
     axis.set_xlabel("share of importance, %")
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=10)
     return figure, CAPTION.format(seeds=len(found["settings"]["seeds"]), mass=100 * MASS)
