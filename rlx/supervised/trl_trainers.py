@@ -38,6 +38,7 @@ from rlx.model.whole import blank_of, is_spread, plain_copy
 from rlx.process import interruption, processes
 from rlx.process.device import random_state_kept
 from rlx.process.progress import Bar, stage
+from rlx.supervised.pair_trainer import WEIGHT, PairTrainer
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -132,15 +133,16 @@ def fit_policy(
 def fit_reward_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[dict[str, list[int]]],
+    rows: Sequence[dict[str, Any]],
     lora: LoraConfig | None,
     training: FitSettings,
     training_context: TrainingContext,
 ) -> PreTrainedModel:
-    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
+    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on. Rows
+    with a "weight" have their loss multiplied by it."""
     with _alone():
         trained = _Trained(model, lora)
-        trainer = RewardTrainer(
+        trainer = (PairTrainer if WEIGHT in rows[0] else RewardTrainer)(
             model=model,
             args=RewardConfig(**training.arguments(trained.dtype, training_context), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),
