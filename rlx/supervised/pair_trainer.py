@@ -30,15 +30,17 @@ class PairTrainer(RewardTrainer):
         self.data_collator = _WithWeight(self.data_collator)
 
     def _set_signature_columns_if_needed(self) -> None:
-        if self._signature_columns is None:
-            super()._set_signature_columns_if_needed()
-            self._signature_columns = [*(self._signature_columns or []), WEIGHT]
+        super()._set_signature_columns_if_needed()
+        columns: Any = self._signature_columns  # a list by now
+        if WEIGHT not in columns:
+            self._signature_columns = [*columns, WEIGHT]
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Return TRL's outputs with the loss of `pair_loss` in place of TRL's. The loss that TRL computes is dropped, so
         that its logged metrics stay."""
         given = dict(inputs)
         weight_B = given.pop(WEIGHT)
+        outputs: Any
         _, outputs = super().compute_loss(model, given, return_outputs=True, num_items_in_batch=num_items_in_batch)
         chosen_B, rejected_B = outputs.logits.squeeze(-1).chunk(2)
         loss = self.pair_loss(chosen_B, rejected_B, weight_B)
