@@ -25,6 +25,7 @@ GROUPS = (
     "model",
     "sft",
     "reward_model",
+    "cleaner",
     "reward",
     "reference",
     "regularizer",
