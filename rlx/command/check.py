@@ -26,6 +26,7 @@ GROUPS = (
     "model",
     "sft",
     "reward_model",
+    "cleaner",
     "reward",
     "reference",
     "regularizer",

@@ -8,6 +8,7 @@ from typing import Any
 
 from rlx.artefact.store import Recipe, Store, TrainingContext
 from rlx.core.build import build
+from rlx.core.cleaner import Cleaner
 from rlx.core.compute import Compute
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.reference import Reference
@@ -21,6 +22,7 @@ from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
+from rlx.supervised.cleaned_member import CleanedRewardMember
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
 from rlx.supervised.importance import NUM_TEXTS, FactorImportance
@@ -39,6 +41,7 @@ class Cell:
     model: Model
     sft: SFT
     reward_model: RewardModel
+    cleaner: Cleaner
     reward: Reward
     reference: Reference
     regularizer: Regularizer
@@ -103,7 +106,7 @@ class Cell:
         policies += sorted(trunks - set(policies), key=lambda policy: policy.index)
         named: dict[str, Recipe] = {f"SFT policy {policy.index}": policy for policy in policies}
         if members:
-            named |= {"preference pairs": members[0].pairs, "score head": members[0].head}
+            named |= members[0].made_from()
         named["reference set"] = self.reference_set()
         named |= {f"reward model {member.index}": member for member in members}
         return named | ({"gold reward model": gold} if gold else {})
@@ -151,7 +154,10 @@ class Cell:
         return pool_recipes(pool, self.reward, members, self.reference, policies, self.compute.rows, self.reward_model)
 
     def _member(self, index: int) -> RewardMember:
-        return RewardMember(self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
+        fields = (self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
+        if not self.cleaner.cleans:
+            return RewardMember(*fields)
+        return CleanedRewardMember(*fields, self.cleaner, self.world.pairs(self.settings.data_seed) is not None)
 
 
 def cell_of(config: Mapping[str, Any]) -> Cell:

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from rlx.artefact.store import Store
+from rlx.artefact.store import Recipe, Store
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.world import World
@@ -102,6 +102,14 @@ class RewardMember:
     def head(self) -> ScoreHead:
         return ScoreHead(SFTPolicy(self.world, self.model, self.sft, 0), self.pairs, self.reward_model.probe_l2)
 
+    def made_from(self) -> dict[str, Recipe]:
+        """What the member's training needs besides its trunk and the reference set, by name."""
+        return {"preference pairs": self.pairs, "score head": self.head}
+
+    def weights(self, store: Store, seed: int) -> list[float] | None:
+        """None: all pairs count alike."""
+        return None
+
     @property
     def reference_set(self) -> ReferenceSet:
         r = self.reward_model
@@ -144,6 +152,7 @@ class RewardMember:
             dropout,
             training,
             read(pairs / "pairs.jsonl"),
+            self.weights(store, seed),
             read(pairs / "heldout.jsonl"),
             prompts,
             completions,
