@@ -24,7 +24,9 @@ def the_prior_is_of_its_groups(config: Config) -> str | None:
     attribution, groups = config["attribution"], _groups(config) or ()
     prior = attribution["prior"] or {}
     if attribution["reference"] != "given":
-        return f"attribution.prior is for attribution.reference=given, not {attribution['reference']}" if prior else None
+        return (
+            f"attribution.prior is for attribution.reference=given, not {attribution['reference']}" if prior else None
+        )
     if not sum(prior.values()) > 0:
         return f"attribution.reference=given needs attribution.prior, weights of {', '.join(groups)}"
     if unknown := [group for group in prior if group not in groups]:

@@ -50,6 +50,16 @@ def primary(share_G: Sequence[float], mass: float) -> list[int]:
     return order[: int(np.searchsorted(held, mass - 1e-12)) + 1]
 
 
+def in_reverse(share_G: Sequence[float]) -> list[float]:
+    """The same shares in the opposite order of size, the largest for the least important group: a wrong reference that is
+    no more uneven than the right one."""
+    order = sorted(range(len(share_G)), key=lambda g: share_G[g])
+    found = [0.0] * len(order)
+    for g, other in zip(order, reversed(order), strict=True):
+        found[g] = share_G[other]
+    return found
+
+
 def tau(first_G: Sequence[float], second_G: Sequence[float]) -> float | None:
     """Kendall's tau-b between two orders of importance; None where one of them holds all groups equal."""
     found = float(stats.kendalltau(first_G, second_G).statistic)  # pyright: ignore[reportAttributeAccessIssue]

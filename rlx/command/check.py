@@ -27,6 +27,7 @@ GROUPS = (
     "sft",
     "reward_model",
     "cleaner",
+    "attribution",
     "reward",
     "reference",
     "regularizer",

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rlx.artefact.store import Recipe, Store, TrainingContext
+from rlx.attribution.consistent import Consistent
+from rlx.attribution.none import NoAttribution
 from rlx.core.build import build
 from rlx.core.cleaner import Cleaner
 from rlx.core.compute import Compute
@@ -24,6 +26,7 @@ from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
 from rlx.supervised.cleaned_member import CleanedRewardMember
 from rlx.supervised.combined import MembersOnPairs
+from rlx.supervised.consistent_member import ConsistentRewardMember
 from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
 from rlx.supervised.importance import NUM_TEXTS, FactorImportance
 from rlx.supervised.pool import Pool
@@ -42,6 +45,7 @@ class Cell:
     sft: SFT
     reward_model: RewardModel
     cleaner: Cleaner
+    attribution: NoAttribution | Consistent
     reward: Reward
     reference: Reference
     regularizer: Regularizer
@@ -77,7 +81,11 @@ class Cell:
 
     def members(self) -> list[RewardMember]:
         """The reward models that the proxy is made of."""
-        return [self._member(i) for i in self.reward.members]
+        plain, attribution = [self._member(i) for i in self.reward.members], self.attribution
+        if not isinstance(attribution, Consistent) or attribution.weight == 0:
+            return plain
+        fields = (self.world, self.model, self.sft, self.reward_model, self.world.label_noise)
+        return [ConsistentRewardMember(*fields, member.index, member, attribution) for member in plain]
 
     def reference_set(self) -> ReferenceSet:
         """What every scorer is z-normalised on."""

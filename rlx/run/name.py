@@ -11,13 +11,20 @@ from typing import Any
 NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "name", "seed", "choices")
 # Groups that runs of before do not have, with the choice that is the same as none: where that is chosen, the group is no
 # content, and a run keeps its name.
-LATER = {"cleaner": {"_target_": "rlx.cleaner.none.NoCleaner"}}
+LATER = {
+    "cleaner": {"_target_": "rlx.cleaner.none.NoCleaner"},
+    "attribution": {"_target_": "rlx.attribution.none.NoAttribution"},
+}
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides a run's numbers, its seed apart."""
-    own = {key: value for key, value in config.items() if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])}
+    own = {
+        key: value
+        for key, value in config.items()
+        if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])
+    }
     kept = (config.get("checkpoint") or {}).get("keep_best")
     return own if kept is None else own | {"checkpoint": {"keep_best": kept}}
 

@@ -18,6 +18,7 @@ from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.score_head import pack, score_rows
 from rlx.process.device import on_device
+from rlx.supervised.importance_penalty import ImportancePenalty
 from rlx.supervised.pair_trainer import WEIGHT
 from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import RewardRows
@@ -34,6 +35,7 @@ class Member:
     training: FitSettings
     pairs: Sequence[Preference]
     weights: Sequence[float] | None  # of the pairs, of mean 1; None = all alike, by TRL's own trainer
+    penalty: ImportancePenalty | None  # a further term of the loss
     heldout: Sequence[Preference]
     reference_prompts: Sequence[Prompt]
     reference_completions: Sequence[Completion]
@@ -49,6 +51,7 @@ def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
 def train_member(member: Member, directory: Path, training_context: TrainingContext) -> dict:
     """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
     rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
+    penalty = None if member.penalty is None else (member.penalty, rows)
     with dropout_of(member.trunk, member.dropout):
         trained = fit_reward_model(
             member.trunk,
@@ -66,6 +69,7 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
             member.model.lora("SEQ_CLS"),
             member.training,
             training_context,
+            penalty,
         )
     on_device(trained)  # a back end that spreads weights gives a copy on the CPU
     reference = rows.rows(member.reference_prompts, member.reference_completions)
@@ -93,6 +97,7 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
         "accuracy": accuracy,
         "score_mean": mean,
         "score_std": std,
+        **({} if member.penalty is None else {"held_to": member.penalty.held_to}),
     }
 
 

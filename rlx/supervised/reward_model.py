@@ -17,6 +17,7 @@ from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.world import World
 from rlx.model.recipe import Model
+from rlx.supervised.importance_penalty import ImportancePenalty
 from rlx.supervised.member import Member, train_member
 from rlx.supervised.pairs import CleanPairs, PreferencePairs, read
 from rlx.supervised.probe import ScoreHead, load_head
@@ -110,6 +111,10 @@ class RewardMember:
         """None: all pairs count alike."""
         return None
 
+    def penalty(self, store: Store, seed: int) -> ImportancePenalty | None:
+        """None: the loss is that of the pairs alone."""
+        return None
+
     @property
     def reference_set(self) -> ReferenceSet:
         r = self.reward_model
@@ -153,6 +158,7 @@ class RewardMember:
             training,
             read(pairs / "pairs.jsonl"),
             self.weights(store, seed),
+            self.penalty(store, seed),
             read(pairs / "heldout.jsonl"),
             prompts,
             completions,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rlx.artefact.store import Store
-from rlx.attribution.importance import importance, primary, shares
+from rlx.attribution.importance import importance, in_reverse, primary, shares
 from rlx.attribution.shapley import game, shapley
 from rlx.core.seed import seed_of
 from rlx.tabular.models import EPS, Model, gam, linear, mlp
@@ -79,19 +79,10 @@ class SurveyFit:
         truth = self.source.truth
         if self.reference == "truth" or (self.reference == "wrong" and truth is not None):
             assert truth is not None
-            return truth if self.reference == "truth" else reversed_shares(truth)
+            return truth if self.reference == "truth" else tuple(in_reverse(truth))
         others = [SurveyFit(self.source, kind, None, None, None, 0.0) for kind in ("linear", "gam")]
-        found = np.mean([read(store.fetch(other, seed))["train"] for other in others], axis=0)
-        return tuple(found) if self.reference == "models" else reversed_shares(tuple(found))
-
-
-def reversed_shares(share_G: tuple[float, ...]) -> tuple[float, ...]:
-    """The same shares in the opposite order of size: the largest for the least important. As far from the truth as a prior
-    can be that is no more uneven than the truth."""
-    order = np.argsort(share_G, kind="stable")
-    found = np.empty(len(share_G))
-    found[order] = np.asarray(share_G)[order[::-1]]
-    return tuple(found.tolist())
+        found = np.mean([read(store.fetch(other, seed))["train"] for other in others], axis=0).tolist()
+        return tuple(found) if self.reference == "models" else tuple(in_reverse(found))
 
 
 def quality(predicted_B: np.ndarray, y_B: np.ndarray, all_y_N: np.ndarray) -> dict[str, float | None]:

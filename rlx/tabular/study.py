@@ -75,7 +75,7 @@ class Study:
             for seed in seeds:
                 for recipe in recipes:
                     row = read(self.store.fetch(recipe, seed)) | {"seed": seed}
-                    row["tau_truth"] = tau(row["test"], truth) if truth else None
+                    row["tau_truth"] = None if truth is None else tau(row["test"], truth)
                     rows.append(row)
                     bar.advance(1, note=f"seed {seed}")
         return rows

@@ -52,10 +52,6 @@ class Synthetic:
         return {**asdict(self), "survey": 1}
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        return FACTORS
-
-    @property
     def groups(self) -> dict[str, tuple[int, ...]]:
         """Every factor by itself."""
         return {name: (i,) for i, name in enumerate(FACTORS)}

@@ -31,10 +31,7 @@ class Source(Protocol):
     """Where tables come from. `groups`: the columns of each group of factors, by place."""
 
     @property
-    def groups(self) -> dict[str, tuple[int, ...]]: ...
-
-    @property
-    def columns(self) -> tuple[str, ...]: ...
+    def groups(self) -> Mapping[str, tuple[int, ...]]: ...
 
     @property
     def truth(self) -> tuple[float, ...] | None:
@@ -86,7 +83,7 @@ class CsvTable:
         """Nobody knows it."""
         return None
 
-    @cached_property
+    @property
     def columns(self) -> tuple[str, ...]:
         """The factors' columns, in the order asked for."""
         header = self._rows[0]
@@ -96,7 +93,7 @@ class CsvTable:
                     raise UserError(f"{what}={name}: {self.path} has no such column{nearest(name, header)}")
         return self.factors or tuple(name for name in header if name != self.target)
 
-    @cached_property
+    @property
     def groups(self) -> dict[str, tuple[int, ...]]:
         """Group -> places of its columns: the named groups, then every other column by itself."""
         taken: dict[str, str] = {}

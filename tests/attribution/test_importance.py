@@ -7,6 +7,7 @@ import torch
 from rlx.attribution.importance import (
     divergence,
     importance,
+    in_reverse,
     mean_divergence,
     mean_tau,
     ordered_alike,
@@ -121,3 +122,13 @@ def test_texts_of_one_prompt_count_as_one():
     phi_BG = np.array([[1.0, 2.0], [3.0, 1.0], [0.5, 0.5]])
     twice_BG, prompts = np.repeat(phi_BG, 2, axis=0), ["a", "a", "b", "b", "c", "c"]
     np.testing.assert_allclose(share_errors(twice_BG, prompts), share_errors(phi_BG, ["a", "b", "c"]))
+
+
+def test_in_reverse_the_most_goes_to_the_least_important_group():
+    assert in_reverse([0.5, 0.1, 0.3, 0.1]) == [
+        0.1,
+        0.5,
+        0.1,
+        0.3,
+    ]  # of equal shares the earlier group counts as smaller
+    assert in_reverse(in_reverse([0.5, 0.3, 0.2])) == [0.5, 0.3, 0.2]

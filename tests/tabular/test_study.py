@@ -3,12 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from rlx.artefact.store import Store, address
-from rlx.attribution.importance import divergence
 from rlx.command.survey import settings_of
-from rlx.tabular.fit import SurveyFit, quality, read, reversed_shares
+from rlx.tabular.fit import SurveyFit, quality, read
 from rlx.tabular.study import Study, label, references_of, source_of
 from rlx.tabular.synthetic import Synthetic
 
@@ -69,12 +67,6 @@ def test_the_truth_draws_the_order_nearer_and_a_wrong_order_draws_it_away(done):
     models = done[2]["models"]
     taus = [models[key]["tau_truth"]["value"] for key in ("mlp, wrong 3", "mlp", "mlp, truth 3")]
     assert taus[0] < taus[1] < taus[2]
-
-
-def test_reversed_shares_give_the_most_to_the_least_important():
-    assert reversed_shares((0.5, 0.1, 0.3, 0.1)) == (0.1, 0.5, 0.1, 0.3)
-    one = torch.tensor([0.5, 0.3, 0.2]).double()
-    assert float(divergence(one, torch.tensor(reversed_shares((0.5, 0.3, 0.2))))) > 0
 
 
 def test_a_given_prior_is_in_the_order_of_the_groups(store):
