@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from trl.trainer.reward_trainer import RewardTrainer
 
 from rlx.attribution.consistent import Consistent, consistency_loss
 from rlx.attribution.shapley import first_and_last
 from rlx.core.world import FactorWorld, without_factors
 from rlx.model.score_head import pack
+from rlx.supervised.loss_term import LossTerm
 from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import RewardRows
 
@@ -34,6 +34,10 @@ class ImportancePenalty:
     def held_to(self) -> dict[str, float]:
         """The reference by group."""
         return dict(zip(self.world.factor_groups, self.reference_G.tolist(), strict=True))
+
+    def term(self, rows: RewardRows) -> LossTerm:
+        """The penalty as a term of the loss; `rows` makes ids of its texts."""
+        return LossTerm(lambda model, number: self.loss(model, rows, number), self.numbers.begin)
 
     def loss(self, model: Any, rows: RewardRows, number: int) -> Tensor:
         """The penalty on the `number`-th batch of `num_texts` completions, a scalar; the texts come round again."""
@@ -70,26 +74,6 @@ class ImportancePenalty:
                     ids.append(rows.row(pair.prompt, replace(completion, text=text)))
                 places_SB[s, b] = places[b, text]
         return ids, places_SB
-
-
-def penalised(trainer: type[RewardTrainer]) -> type[RewardTrainer]:
-    """The trainer with a further term in its loss: its attributes `penalty` and `penalty_rows` must be set."""
-
-    class Penalised(trainer):
-        penalty: ImportancePenalty
-        penalty_rows: RewardRows
-        _place = (-1, 0)  # the update, and which of its micro-batches
-
-        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-            found: Any = super().compute_loss(model, inputs, True, num_items_in_batch)
-            loss, outputs = found
-            step, each = self.state.global_step, self.args.gradient_accumulation_steps
-            self._place = (step, self._place[1] + 1 if self._place[0] == step else 0)
-            if step >= self.penalty.numbers.begin * self.state.max_steps:
-                loss = loss + self.penalty.loss(model, self.penalty_rows, step * each + self._place[1])
-            return (loss, outputs) if return_outputs else loss
-
-    return Penalised
 
 
 def shares_of(found: Mapping[str, Any], kind: str) -> list[float]:

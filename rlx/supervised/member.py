@@ -51,7 +51,6 @@ def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
 def train_member(member: Member, directory: Path, training_context: TrainingContext) -> dict:
     """Write the trained model, tokenizers and reference set to `directory`; returns what member.json tells."""
     rows = RewardRows(member.model, [pair.prompt for pair in member.pairs])
-    penalty = None if member.penalty is None else (member.penalty, rows)
     with dropout_of(member.trunk, member.dropout):
         trained = fit_reward_model(
             member.trunk,
@@ -69,7 +68,7 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
             member.model.lora("SEQ_CLS"),
             member.training,
             training_context,
-            penalty,
+            None if member.penalty is None else member.penalty.term(rows),
         )
     on_device(trained)  # a back end that spreads weights gives a copy on the CPU
     reference = rows.rows(member.reference_prompts, member.reference_completions)

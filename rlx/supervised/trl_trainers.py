@@ -38,9 +38,8 @@ from rlx.model.whole import blank_of, is_spread, plain_copy
 from rlx.process import interruption, processes
 from rlx.process.device import random_state_kept
 from rlx.process.progress import Bar, stage
-from rlx.supervised.importance_penalty import ImportancePenalty, penalised
+from rlx.supervised.loss_term import LossTerm, with_term
 from rlx.supervised.pair_trainer import WEIGHT, PairTrainer
-from rlx.supervised.reward_rows import RewardRows
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -139,22 +138,20 @@ def fit_reward_model(
     lora: LoraConfig | None,
     training: FitSettings,
     training_context: TrainingContext,
-    penalty: tuple[ImportancePenalty, RewardRows] | None = None,
+    term: LossTerm | None = None,
 ) -> PreTrainedModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on. Rows
-    with a "weight" have their loss multiplied by it. `penalty`: a further term of the loss, and how its texts become ids."""
+    with a "weight" have their loss multiplied by it. `term` is added to the loss."""
     with _alone():
         trained = _Trained(model, lora)
         kind = PairTrainer if WEIGHT in rows[0] else RewardTrainer
-        trainer: Any = (kind if penalty is None else penalised(kind))(
+        trainer: Any = (kind if term is None else with_term(kind, term))(
             model=model,
             args=RewardConfig(**training.arguments(trained.dtype, training_context), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora,
         )
-        if penalty is not None:
-            trainer.penalty, trainer.penalty_rows = penalty
         _train(trainer, training, training_context)
         return trained.finished(trainer.model)
 

@@ -70,12 +70,13 @@ class Study:
     def run(self) -> list[dict[str, Any]]:
         """A row per fit: what its artefact says, its seed, and Kendall's tau to the truth where that is known."""
         seeds = [*self.settings.choosing_seeds, *self.settings.seeds]
-        recipes, truth, rows = self.recipes(), self.source.truth, []
+        recipes, truth = self.recipes(), self.source.truth
+        rows: list[dict[str, Any]] = []
         with stage("fits of the survey", len(seeds) * len(recipes)) as bar:
             for seed in seeds:
                 for recipe in recipes:
-                    row = read(self.store.fetch(recipe, seed)) | {"seed": seed}
-                    row["tau_truth"] = None if truth is None else tau(row["test"], truth)
+                    row: dict[str, Any] = read(self.store.fetch(recipe, seed)) | {"seed": seed}
+                    row["tau_truth"] = tau(row["test"], truth) if truth else None
                     rows.append(row)
                     bar.advance(1, note=f"seed {seed}")
         return rows
