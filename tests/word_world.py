@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlx.attribution.consistent import Consistent
 from rlx.core.world import Completion, Demonstration, Pair, Prompt
 from rlx.model.pretrained import Pretrained
 from rlx.supervised.reward_model import RewardModel
@@ -96,6 +97,20 @@ def reward_model(**changes: object) -> RewardModel:
         schedule="cosine", warmup_share=0.0, weight_decay=0.0, max_grad_norm=1.0, gradient_checkpointing=False,
     )  # fmt: skip
     return RewardModel(**numbers | changes)  # pyright: ignore
+
+
+def consistent(**changes: object) -> Consistent:
+    numbers = dict(
+        weight=1.0,
+        reference="members",
+        prior={},
+        num_members=2,
+        num_reference_texts=8,
+        num_texts=4,
+        begin=0.25,
+        eps=1e-3,
+    )
+    return Consistent(**numbers | changes)  # pyright: ignore
 
 
 class GoodWords:

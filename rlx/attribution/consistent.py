@@ -5,7 +5,6 @@ groups of factors, p_ref those of a reference. The paper is known by its abstrac
 of the KL, nor the weight, nor the reference; `rlx/attribution/importance.py` says what was chosen and why.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -42,13 +41,17 @@ class Consistent:
 
     weight: NonNegative
     reference: Literal["members", "gold", "wrong", "given"]
-    prior: dict[str, NonNegative]
+    prior: tuple[NonNegative, ...] | None
     num_members: PositiveInt
     num_reference_texts: PositiveInt
     num_texts: PositiveInt
     begin: Fraction
     eps: Positive
 
-    def prior_of(self, groups: Sequence[str]) -> Tensor:
-        """The given prior as shares (G,) in the order of the groups."""
-        return shares(torch.tensor([self.prior.get(group, 0.0) for group in groups], dtype=torch.float64), self.eps)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", None if self.prior is None else tuple(self.prior))
+
+    def prior_shares(self) -> Tensor:
+        """The given prior as shares (G,), in the order of the world's groups."""
+        assert self.prior is not None
+        return shares(torch.tensor(self.prior, dtype=torch.float64), self.eps)

@@ -66,7 +66,7 @@ class ConsistentRewardMember(RewardMember):
     def _shares(self, store: Store, seed: int) -> Tensor:
         numbers, reference = self.attribution, self.reference
         if reference is None:
-            return numbers.prior_of(self._world.factor_groups)
+            return numbers.prior_shares()
         if not reference.members and self.world.judge() is None:
             raise UserError(
                 f"attribution.reference={numbers.reference}: this world has no judge that is a program; choose members or given"
