@@ -103,7 +103,7 @@ def consistent(**changes: object) -> Consistent:
     numbers = dict(
         weight=1.0,
         reference="members",
-        prior={},
+        prior=None,
         num_members=2,
         num_reference_texts=8,
         num_texts=4,

@@ -1,6 +1,5 @@
 """A reward model is trained, in one process, for a world with groups of factors; and the reference exists."""
 
-from rlx.core.error import nearest
 from rlx.core.rules import Config, kind
 from rlx.core.signature import constant
 
@@ -22,16 +21,15 @@ def the_world_names_its_groups(config: Config) -> str | None:
 
 def the_prior_is_of_its_groups(config: Config) -> str | None:
     attribution, groups = config["attribution"], _groups(config) or ()
-    prior = attribution["prior"] or {}
-    if attribution["reference"] != "given":
-        return (
-            f"attribution.prior is for attribution.reference=given, not {attribution['reference']}" if prior else None
-        )
-    if not sum(prior.values()) > 0:
-        return f"attribution.reference=given needs attribution.prior, weights of {', '.join(groups)}"
-    if unknown := [group for group in prior if group not in groups]:
-        return f"attribution.prior: no group {unknown[0]!r}{nearest(unknown[0], groups)}; there are {', '.join(groups)}"
-    return None
+    prior, reference = attribution["prior"] or (), attribution["reference"]
+    if reference != "given":
+        return f"attribution.prior is for attribution.reference=given, not {reference}" if prior else None
+    if len(prior) == len(groups) and sum(prior) > 0:
+        return None
+    return (
+        f"attribution.reference=given needs attribution.prior, a list of {len(groups)} weights that are not all 0: "
+        f"{', '.join(groups)}"
+    )
 
 
 def gold_is_a_program(config: Config) -> str | None:

@@ -46,8 +46,8 @@ def test_a_model_that_gives_every_text_one_score_has_a_loss_and_no_broken_gradie
     assert torch.isfinite(loss) and torch.isfinite(gradient).all()
 
 
-def test_a_given_prior_is_its_shares_in_the_order_of_the_groups():
-    prior = consistent(prior={"b": 3.0, "a": 1.0}, eps=0.1).prior_of(("a", "b", "c"))
+def test_a_given_prior_is_its_shares():
+    prior = consistent(prior=[1.0, 3.0, 0.0], eps=0.1).prior_shares()
     torch.testing.assert_close(prior, (torch.tensor([0.25, 0.75, 0.0]).double() + 0.1) / 1.3)
 
 
@@ -55,9 +55,13 @@ def test_a_given_prior_is_its_shares_in_the_order_of_the_groups():
     ("words", "message"),
     [
         (["reward=gold"], "reward=gold has no reward model that could be held to a reference"),
-        (["attribution.reference=given"], "needs attribution.prior, weights of topic, mood, polite"),
-        (["attribution.reference=given", "attribution.prior={topik: 1}"], "no group 'topik' (did you mean 'topic'?)"),
-        (["attribution.prior={topic: 1}"], "attribution.prior is for attribution.reference=given, not members"),
+        (
+            ["attribution.reference=given"],
+            "attribution.prior, a list of 5 weights that are not all 0: topic, mood, polite",
+        ),
+        (["attribution.reference=given", "attribution.prior=[1,2]"], "attribution.prior, a list of 5 weights"),
+        (["attribution.reference=given", "attribution.prior=[0,0,0,0,0]"], "attribution.prior, a list of 5 weights"),
+        (["attribution.prior=[1,1,1,1,1]"], "attribution.prior is for attribution.reference=given, not members"),
         (["compute=ddp", "compute.num_processes=2"], "attribution=consistent trains reward models in one process"),
         (["attribution.weight=-1"], "attribution.weight=-1: must be at least 0"),
         (["attribution.reference=golden"], "attribution.reference=golden: must be"),
