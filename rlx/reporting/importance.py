@@ -64,6 +64,11 @@ def sentences(record: RunRecord) -> list[str]:
         said.append(
             f"They differ most on {widest}: {_percent(min(values))} to {_percent(max(values))} of the importance."
         )
+    if fixed := found["agreement"].get("orders"):
+        said.append(
+            f"The consistency property (their scores are too close, on all texts with groups taken out, for another order) fixes "
+            f"{fixed['fixed']} of {fixed['pairs']} orders of two groups."
+        )
     if gold:
         means = {g: sum(row["share"][g] for row in members) / len(members) for g in groups}
         most = max(groups, key=lambda g: means[g] - gold[0]["share"][g])

@@ -8,7 +8,7 @@ shorter text is shorter: a model that likes length likes every group a little, i
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +17,15 @@ import torch
 from torch import Tensor
 
 from rlx.artefact.store import Store
-from rlx.attribution.importance import importance, mean_divergence, mean_tau, primary, share_errors, shares
+from rlx.attribution.importance import (
+    importance,
+    mean_divergence,
+    mean_tau,
+    ordered_alike,
+    primary,
+    share_errors,
+    shares,
+)
 from rlx.attribution.shapley import shapley
 from rlx.core.world import Completion, FactorWorld, Judge, Prompt, without_factors
 from rlx.model.average import averaged_directory
@@ -61,7 +69,7 @@ class FactorImportance:
             return  # what the first process writes is kept
         reduced = Reduced(world, given)
         with stage("importance of factors", max(1, len(paths) + (len(paths) > 1))) as bar:
-            rows = self._of_members(reduced, paths, bar)
+            rows, scaled = self._of_members(reduced, paths, bar)
             if (judge := self.pairs.clean.world.judge()) is not None:
                 rows.append(reduced.row("gold", reduced.of_judge(judge)))
             bar.advance(1 if not paths else 0)
@@ -71,14 +79,15 @@ class FactorImportance:
             "texts": len(reduced.completions),
             "prompts": len({prompt.id for prompt in reduced.prompts}),
             "rows": rows,
-            "agreement": agreement([row for row in rows if row["kind"] == "member"], self.groups),
+            "agreement": agreement([row for row in rows if row["kind"] == "member"], self.groups) | orders(scaled),
         }
         (directory / "importance.json").write_text(json.dumps(found, indent=1, sort_keys=True))
 
-    def _of_members(self, reduced: "Reduced", paths: Sequence[Path], bar: Any) -> list[dict]:
-        if not paths:
-            return []
+    def _of_members(self, reduced: "Reduced", paths: Sequence[Path], bar: Any) -> tuple[list[dict], list[Tensor]]:
+        """The rows, and the members' values of all coalitions (S, B) on their z-scales."""
         rows, scaled = [], []
+        if not paths:
+            return rows, scaled
         encoded = reduced.encoded(RewardRows(self.members[0].model, reduced.prompts))
         for member, path in zip(self.members, paths, strict=True):
             values_SB, config = encoded.of_model(path)
@@ -90,7 +99,7 @@ class FactorImportance:
             with averaged_directory(paths, warm_weights(len(paths))) as averaged:
                 rows.append(reduced.row("warm", encoded.of_model(averaged)[0]))
             bar.advance(1)
-        return rows
+        return rows, scaled
 
 
 class Reduced:
@@ -161,6 +170,20 @@ class Encoded:
         """Raw scores of all coalitions, (S, B) in float64, and the config of the reward model at `path`."""
         model = on_device(load(path))
         return score_rows(model, self.rows).double()[self.places_SB], model.config
+
+
+def orders(values: Sequence[Tensor]) -> dict[str, Any]:
+    """Of how many pairs of groups, over all pairs of models, the consistency property fixes the `orders` (`ordered_alike`):
+    {"pairs", "fixed"}. `values`: those of all coalitions (S, B), on one scale. Empty for fewer than two models."""
+    if len(values) < 2:
+        return {}
+    plan = shapley(len(values[0]).bit_length() - 1)
+    fixed = [
+        len(ordered_alike(one_SB, other_SB, importance(plan.phi(one_SB)), 1e-9))
+        for one_SB, other_SB in combinations(values, 2)
+    ]
+    num = len(plan.weights_GS)
+    return {"orders": {"pairs": len(fixed) * num * (num - 1) // 2, "fixed": sum(fixed)}}
 
 
 def agreement(rows: Sequence[dict[str, Any]], groups: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from word_world import GoodWords, WordWorld, completions
 from rlx.attribution.shapley import shapley
 from rlx.core.world import Prompt, without_factors
 from rlx.model.score_head import load_reward_model, score_rows
-from rlx.supervised.importance import FactorImportance, Reduced, agreement
+from rlx.supervised.importance import FactorImportance, Reduced, agreement, orders
 from rlx.supervised.pairs import Preference, read
 from rlx.supervised.reward_rows import RewardRows
 
@@ -88,6 +88,13 @@ def test_without_members_gold_alone_is_attributed(member, store):
         (store.fetch(FactorImportance((), pairs, "train", 4, GROUPS), 0) / "importance.json").read_text()
     )
     assert [row["kind"] for row in found["rows"]] == ["gold"] and found["agreement"] == {}
+
+
+def test_the_property_fixes_orders_of_models_that_are_close_and_none_of_models_that_are_not():
+    values_SB = 5 * shapley(3).kept_SG.double() @ torch.tensor([[3.0], [2.0], [0.0]]).double()
+    assert orders([values_SB, values_SB + 1]) == {"orders": {"pairs": 3, "fixed": 3}}
+    assert orders([values_SB, -values_SB])["orders"]["fixed"] == 0
+    assert orders([values_SB]) == {}
 
 
 def test_agreement_says_where_models_differ():
