@@ -49,7 +49,19 @@ def test_a_file_is_studied_reported_and_found_again(home, capsys):
 
 
 def test_without_a_file_the_survey_is_synthetic_and_its_truth_is_shown(home, capsys):
-    assert main(["survey", "name=synthetic", "synthetic.num_rows=60", "synthetic.num_test_rows=60", "references=[truth]", *SMALL]) == 0
+    assert (
+        main(
+            [
+                "survey",
+                "name=synthetic",
+                "synthetic.num_rows=60",
+                "synthetic.num_test_rows=60",
+                "references=[truth]",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
     found = json.loads((home / "runs/synthetic/survey.json").read_text())
     assert found["truth"]["leisure"] == pytest.approx(0, abs=1e-9)
     assert "Held to the truth (an oracle)" in capsys.readouterr().out
