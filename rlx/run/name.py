@@ -17,7 +17,11 @@ IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides a run's numbers, its seed apart."""
-    own = {key: value for key, value in config.items() if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])}
+    own = {
+        key: value
+        for key, value in config.items()
+        if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])
+    }
     kept = (config.get("checkpoint") or {}).get("keep_best")
     return own if kept is None else own | {"checkpoint": {"keep_best": kept}}
 
