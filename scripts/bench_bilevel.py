@@ -28,6 +28,7 @@ from rlx.bilevel.single_loop import SingleLoop, single_loop
 
 NUM_CLEAN, CLASSES, L2 = 200, 10, 1e-3
 CHOOSING = (100, 101)
+SIGMA = 10.0, 1.0  # first and last; from 1 to .1, both algorithms are worse (seed 100)
 STEPS = (0.02, 0.2, 2.0)  # of x, times n: the grid
 
 
@@ -116,18 +117,18 @@ def start(problem: Cleaning) -> tuple[Tensor, Tensor]:
 
 
 def penalty_double(problem: Cleaning, step_x: float, num_steps: int = 500) -> Tensor:
-    """Algorithm 1: 500 outer steps of 3 inner ones, sigma from 1 to .1."""
+    """Algorithm 1: 500 outer steps of 3 inner ones, sigma from 10 to 1."""
     x, y = start(problem)
-    steps = constant(step_x * len(x)), constant(problem.step() / 2)
-    numbers = DoubleLoop(num_steps, 3, 1, *steps, falling(1.0, 0.1, num_steps), None)
+    steps = constant(step_x * len(x)), constant(problem.step() / (1 + SIGMA[0]))
+    numbers = DoubleLoop(num_steps, 3, 1, *steps, falling(*SIGMA, num_steps), None)
     return double_loop(problem, x, y, numbers, torch.Generator()).x
 
 
 def penalty_single(problem: Cleaning, step_x: float, num_steps: int = 1000) -> Tensor:
-    """Algorithm 2: 1,000 steps, sigma from 1 to .1. Without noise, momentum changes nothing."""
+    """Algorithm 2: 1,000 steps, sigma from 10 to 1. Without noise, momentum changes nothing."""
     x, y = start(problem)
-    steps = constant(step_x * len(x)), constant(problem.step() / 2)
-    numbers = SingleLoop(num_steps, *steps, falling(1.0, 0.1, num_steps), constant(1.0))
+    steps = constant(step_x * len(x)), constant(problem.step() / (1 + SIGMA[0]))
+    numbers = SingleLoop(num_steps, *steps, falling(*SIGMA, num_steps), constant(1.0))
     return single_loop(problem, x, y, numbers, torch.Generator()).x
 
 
