@@ -1,6 +1,9 @@
 import json
 
+import pytest
+
 from rlx.artefact.store import address, canonical
+from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
 from rlx.experiment.cell import cell_of
@@ -50,3 +53,21 @@ def test_a_cleaner_adds_its_artefacts_and_shares_all_others():
     # Built in the order in which they are needed.
     names = list(cleaned)
     assert names.index("pair weights") < names.index("score head") < names.index("reward model 1")
+
+
+@pytest.mark.slow
+def test_a_cleaned_run_ends_with_its_weights_in_the_report_and_says_that_it_is_done(tmp_path, capsys):
+    words = [
+        "reward=single", "cleaner=bilevel", "cleaner.num_trusted=40", "reward_model.num_pairs=128",
+        "reward_model.num_heldout_pairs=64", "world.num_demonstrations=300", "num_steps=1", "num_prompts=8",
+        "evaluation.interval=1", "evaluation.num_prompts=16", "evaluation.final_num_prompts=16", "tracker=jsonl",
+        f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}", "name=cleaned",
+    ]  # fmt: skip
+    assert main(["train", *words]) == 0
+    run_dir = tmp_path / "runs" / "cleaned-seed0"
+    found = json.loads((run_dir / "cleaning.json").read_text())
+    assert (found["pairs"], found["trusted"], found["flipped"]) == (128, 40, 32)
+    summary = json.loads((run_dir / "summary.json").read_text())
+    assert summary["cleaning/auc"] == found["flips"]["weights"]["auc"]
+    assert "Most distrusted" in (run_dir / "report.html").read_text()
+    assert main(["train", *words]) == 0 and "is done" in capsys.readouterr().out
