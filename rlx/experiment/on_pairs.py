@@ -63,6 +63,22 @@ def importance_metrics(found: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None}
 
 
+def cleaning_of(paths: Mapping[str, Path]) -> dict[str, Any] | None:
+    """What the artefact of the pairs' weights tells of itself (`rlx.supervised.cleaning`); None where pairs count alike."""
+    return _json(found / "cleaning.json") if (found := paths.get("pair weights")) else None
+
+
+def cleaning_metrics(cleaning: Mapping[str, Any] | None) -> dict[str, float]:
+    """cleaning/effective_share of the pairs; where labels were flipped, cleaning/auc of the weights and
+    cleaning/auc_small_loss of the baseline that needs no trusted pair."""
+    if cleaning is None:
+        return {}
+    metrics = {"cleaning/effective_share": cleaning["weights"]["effective_pairs"] / cleaning["pairs"]}
+    if flips := cleaning["flips"]:
+        metrics |= {"cleaning/auc": flips["weights"]["auc"], "cleaning/auc_small_loss": flips["small_loss"]["auc"]}
+    return metrics
+
+
 def check_pairs(world: World, paths: Mapping[str, Path]) -> None:
     """Raise UserError where models were trained on fewer pairs than the settings ask for now: an artefact may have been
     made under others, which are no part of its address."""

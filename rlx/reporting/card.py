@@ -13,7 +13,7 @@ from rlx.reporting.table import artefacts, measured
 from rlx.reporting.verdict import bounds, number, verdict
 from rlx.run.record import RunRecord
 
-GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
+GROUPS = ("optimizer", "reward", "cleaner", "reference", "regularizer", "world", "model")
 
 
 def model_card(record: RunRecord) -> str:
@@ -54,7 +54,7 @@ def front_matter(record: RunRecord) -> str:
         "license": "other",
         "license_name": "as-the-base-model",
         **({"base_model": path} if is_hub_id(path) else {}),  # the Hub refuses a card that names a folder
-        "tags": ["rlx", "rlhf", *(f"{group}:{record.choice(group)}" for group in GROUPS)],
+        "tags": ["rlx", "rlhf", *(f"{g}:{record.choice(g)}" for g in GROUPS if g != "cleaner" or record.cleaning)],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
 
