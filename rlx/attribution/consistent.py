@@ -30,9 +30,10 @@ def consistency_loss(values_SB: Tensor, reference_G: Tensor, eps: float) -> Tens
 class Consistent:
     """The settings of the penalty; `rlx/supervised/consistent_member.py` trains by them."""
 
+    title: ClassVar[str] = "held to a reference importance of factors ({reference}, weight {weight})"
     papers: ClassVar[tuple[Paper, ...]] = (
         Paper(
-            "Primary and Secondary Factor Consistency as Domain Knowledge to Guide Happiness Computing",
+            "Primary and Secondary Factor Consistency as Domain Knowledge to Guide Happiness Computing in Online Assessment",
             "Wu, Xiaohua and others",
             2024,
             "2402.12398",

@@ -26,6 +26,8 @@ def describe(record: RunRecord) -> str:
     )  # gold has none
     if record.cleaning:
         labels += f"{',' if labels else ' trained on preferences'} {title(record, 'cleaner')}"
+    if any(member.get("held_to") for member in record.members):
+        labels += f"{',' if labels else ''} {title(record, 'attribution')}"
     if record.choice("optimizer") == "bon":
         held, reference, size = _chosen(record, f"{regularizer}{strength}", reference)
     else:

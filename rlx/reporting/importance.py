@@ -1,5 +1,6 @@
 """What the reward models of a run find important, in a table and in sentences, and where they disagree."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,6 +69,14 @@ def sentences(record: RunRecord) -> list[str]:
         said.append(
             f"The consistency property (their scores are too close, on all texts with groups taken out, for another order) fixes "
             f"{fixed['fixed']} of {fixed['pairs']} orders of two groups."
+        )
+    if held_to := [
+        (row, held["held_to"]) for row, held in zip(members, record.members, strict=False) if held.get("held_to")
+    ]:
+        gaps = [sum(held[g] * math.log(held[g] / row["share"][g]) for g in groups) for row, held in held_to]
+        said.append(
+            f"The loss held {all_of} to a reference (docs/attribution.md): KL(reference ‖ member) is {number(sum(gaps) / len(gaps))} nats on "
+            "these texts, mean over members."
         )
     if gold:
         means = {g: sum(row["share"][g] for row in members) / len(members) for g in groups}

@@ -54,6 +54,17 @@ def test_the_sentences_name_what_is_primary_and_where_members_and_gold_differ(re
     ]
 
 
+def test_members_that_were_held_to_a_reference_say_how_near_they_came(record):
+    held = [
+        member | {"held_to": row["share"]}
+        for member, row in zip(record.members, record.importance["rows"], strict=False)
+    ]
+    assert any("KL(reference ‖ member) is 0.00 nats" in s for s in importance.sentences(replace(record, members=held)))
+    held[0] = held[0] | {"held_to": dict(zip(GROUPS, (0.4, 0.5, 0.1), strict=True))}
+    # .4 log(.4/.2) + .5 log(.5/.7) = .109, and 0 of the second member
+    assert any("KL(reference ‖ member) is 0.05 nats" in s for s in importance.sentences(replace(record, members=held)))
+
+
 def test_members_that_agree_are_said_to_agree(record):
     assert "The 2 members rank the groups alike (Kendall's tau 1.00, mean over pairs)." in importance.sentences(
         replace(record, importance=content(tau=1))
