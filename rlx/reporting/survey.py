@@ -18,14 +18,18 @@ REFERENCES = {
     "wrong": "a wrong order (a control)",
     "given": "the given prior",
 }
-COLUMNS = (
+VALUES = (
     ("r2", "R², test rows"),
     ("accuracy", "accuracy, test rows"),
     ("tau_truth", "tau to the truth"),
     ("tau_models", "tau among models"),
-    ("r2_over_plain", "R², less the plain network's"),
-    ("accuracy_over_plain", "accuracy, less its"),
 )
+DIFFERENCES = (
+    ("r2_over_plain", "R²"),
+    ("accuracy_over_plain", "accuracy"),
+    ("tau_truth_over_plain", "tau to the truth"),
+)
+Columns = Sequence[tuple[str, str]]
 
 
 def draw_survey(found: Found, directory: Path) -> Iterator[FigureFile]:
@@ -34,14 +38,15 @@ def draw_survey(found: Found, directory: Path) -> Iterator[FigureFile]:
 
 
 def name(entry: Found) -> str:
-    """A model with its reference and weight, for people."""
-    held = f", held to {REFERENCES[entry['reference']]}, weight {entry['weight']:g}" if entry["reference"] else ""
-    return MODELS[entry["model"]] + held
+    """A model, or what the network is held to and with which weight."""
+    if entry["reference"]:
+        return f"held to {REFERENCES[entry['reference']]}, {entry['weight']:g}"
+    return MODELS[entry["model"]]
 
 
-def table(entries: Sequence[Found]) -> tuple[list[str], list[list[str]]]:
+def table(entries: Sequence[Found], columns: Columns = VALUES) -> tuple[list[str], list[list[str]]]:
     """Headings and a row per entry, the weight that was chosen marked; columns that nobody has are left out."""
-    columns = [(key, heading) for key, heading in COLUMNS if any(key in entry for entry in entries)]
+    columns = [(key, heading) for key, heading in columns if any(key in entry for entry in entries)]
     rows = [
         [f"{name(entry)}{' (chosen)' if entry['chosen'] else ''}", *(_estimate(entry.get(key)) for key, _ in columns)]
         for entry in entries
@@ -111,6 +116,7 @@ def render_survey(found: Found, figures: Sequence[FigureFile]) -> str:
             if f.path
         ],
         table=table(list(found["models"].values())),
+        differences=table([entry for entry in found["models"].values() if entry["reference"]], DIFFERENCES),
         shares=shares_table(found),
         settings=settings,
     )
