@@ -20,6 +20,7 @@ PLAIN = {
     "evaluate": "measure a finished run again: other prompts, another sampling, another gold",
     "compare": "one run against another on the same held-out prompts, from the samples that both have kept",
     "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
+    "survey": "which factors of a survey matter: a CSV's, or a synthetic one's; models held to a reference importance",
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready? what is missing, and what to do about it",
 }
@@ -153,6 +154,8 @@ def _plain(verb: str, arguments: list[str]) -> int:
         parser.add_argument("second", metavar="RUN_B", help="another, of the same world, data seed and gold judge")
         parsed = parser.parse_args(arguments)
         return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (parsed.first, parsed.second)))
+    if verb == "survey":
+        return _survey(parser, arguments)
     if verb == "evaluate":
         return _evaluate(parser, arguments)
     parser.add_argument("run", metavar="RUN", help=f"{ANY}{NAMED}")
@@ -239,6 +242,17 @@ def _decoder(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     if len(decoders) > 1:
         raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
     return decoders[0], others
+
+
+def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """`rlx survey [FILE.csv] key=value ...`."""
+    from rlx.command import survey
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = survey.help_text()
+    parser.add_argument("words", nargs="*", metavar="FILE.csv KEY=VALUE", help="a table with a header; settings, below")
+    settings = survey.settings_of(parser.parse_args(arguments).words)
+    return _run_of("survey")(settings, survey.directory_of(settings))
 
 
 def _existing_run(word: str, sweeps: bool) -> Path:

@@ -27,7 +27,15 @@ from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.keep_best import BestPolicy, half_that_chooses, halves, left_aside
-from rlx.experiment.on_pairs import check_pairs, judge_metrics, judge_rows
+from rlx.experiment.on_pairs import (
+    check_pairs,
+    cleaning_metrics,
+    cleaning_of,
+    importance_metrics,
+    importance_of,
+    judge_metrics,
+    judge_rows,
+)
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
@@ -36,7 +44,7 @@ from rlx.process.logs import Warnings, speak
 from rlx.process.progress import stage
 from rlx.reporting.card import model_card
 from rlx.run.directory import METRICS, SAMPLES, RunDirectory
-from rlx.run.record import FINAL_SAMPLES, load_record
+from rlx.run.record import CLEANING, FINAL_SAMPLES, load_record
 from rlx.run.state import load_config
 from rlx.tracker.jsonl import Jsonl
 
@@ -110,6 +118,12 @@ class Run:
         check_pairs(self.cell.world, paths)
         self.judges = judge_rows(members, paths)
         self.directory.write("members.json", self.judges)
+        self.importance = importance_of(paths)
+        if self.importance:
+            self.directory.write("importance.json", self.importance)
+        self.cleaning = cleaning_of(paths)
+        if self.cleaning is not None:
+            self.directory.write(CLEANING, self.cleaning)
         return paths
 
     def choose(self, paths: Mapping[str, Path]) -> dict[str, float]:
@@ -218,7 +232,8 @@ class Run:
 
     def conclude(self, policy: PreTrainedModel, summary: dict[str, float]) -> dict[str, float]:
         """Write the final measurement with the judges' accuracies, and export the model."""
-        summary = summary | judge_metrics(self.judges)
+        summary = summary | judge_metrics(self.judges) | cleaning_metrics(self.cleaning)
+        summary |= importance_metrics(self.importance)
         self.directory.write("summary.json", summary)
         self.save_provenance()
         if processes.first():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -18,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rlx.attribution.consistent import Consistent
 from rlx.core.world import Completion, Demonstration, Pair, Prompt
 from rlx.model.pretrained import Pretrained
 from rlx.supervised.reward_model import RewardModel
@@ -97,6 +99,20 @@ def reward_model(**changes: object) -> RewardModel:
     return RewardModel(**numbers | changes)  # pyright: ignore
 
 
+def consistent(**changes: object) -> Consistent:
+    numbers = dict(
+        weight=1.0,
+        reference="members",
+        prior=None,
+        num_members=2,
+        num_reference_texts=8,
+        num_texts=4,
+        begin=0.25,
+        eps=1e-3,
+    )
+    return Consistent(**numbers | changes)  # pyright: ignore
+
+
 class GoodWords:
     """Judge: the number of "good" less the number of "bad", less half a point for no end."""
 
@@ -109,6 +125,8 @@ class GoodWords:
 
 @dataclass(frozen=True)
 class WordWorld:
+    factor_groups: ClassVar[tuple[str, ...]] = ("good", "bad", "other")
+
     label_noise: float = 0.25
     max_prompt_tokens: int = 8
     max_completion_tokens: int = 6
@@ -150,6 +168,9 @@ class WordWorld:
 
     def judge(self) -> GoodWords | None:
         return None if self.given else GoodWords()
+
+    def factor_pieces(self, text: str) -> list[tuple[str, str]]:
+        return [(word if word in self.factor_groups else "other", f"{word} ") for word in text.split()]
 
     def left_out(self) -> dict[str, int]:
         return {}

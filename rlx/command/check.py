@@ -19,12 +19,15 @@ from rlx.core.error import UserError, nearest
 from rlx.core.settings import Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
 from rlx.run.name import is_external
+from rlx.tabular.settings import SurveySettings
 
 GROUPS = (
     "world",
     "model",
     "sft",
     "reward_model",
+    "cleaner",
+    "attribution",
     "reward",
     "reference",
     "regularizer",
@@ -82,6 +85,12 @@ def checked_sweep(node: Any) -> SweepSettings:
 def checked_slurm(node: Any) -> SlurmSettings:
     """The `slurm` node of the composed config. Raises UserError as `checked` does."""
     return SlurmSettings(**_checked_value(node, SlurmSettings, "slurm"))
+
+
+def checked_survey(node: Any) -> SurveySettings:
+    """The settings of `rlx survey`. Raises UserError as `checked` does."""
+    values = _checked_keywords(node, _signature_of(SurveySettings), "")
+    return TypeAdapter(SurveySettings).validate_python(values)
 
 
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:

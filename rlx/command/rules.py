@@ -84,6 +84,14 @@ def labels_say_something(config: Config) -> str | None:
     return f"world.label_noise={noise}: at 0.5 labels say nothing and above it they say the opposite; choose less"
 
 
+def there_are_reward_models_to_clean_for(config: Config) -> str | None:
+    """A reward of one's own is taken to have some."""
+    cleaner, reward = config["choices"].get("cleaner"), config["choices"].get("reward")
+    if kind(config, "cleaner") == "none" or kind(config, "reward") != "gold":
+        return None
+    return f"cleaner={cleaner} weighs the pairs of reward models, and reward={reward} has none: use cleaner=none"
+
+
 def the_best_is_chosen_on_some_prompts_and_measured_on_others(config: Config) -> str | None:
     kept, evaluation = config["checkpoint"]["keep_best"], config["evaluation"]
     along, final = evaluation["num_prompts"], evaluation["final_num_prompts"]
@@ -128,6 +136,7 @@ RULES: tuple[Rule, ...] = (
     completions_fit,
     slots_hold_their_own,
     labels_say_something,
+    there_are_reward_models_to_clean_for,
     the_best_is_chosen_on_some_prompts_and_measured_on_others,
     an_evaluation_happens,
     warmup_is_shorter_than_training,

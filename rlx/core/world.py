@@ -1,8 +1,8 @@
 """What is given before an experiment: prompts, demonstrations, preference pairs, and a gold judge that nobody trains against."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 Split = Literal["train", "heldout"]
 PairUse = Literal["proxies", "gold"]
@@ -119,3 +119,19 @@ class World(Protocol):
     def left_out(self) -> dict[str, int]:
         """Reason -> count of records that were not used."""
         ...
+
+
+@runtime_checkable
+class FactorWorld(Protocol):
+    """A world that can take groups of factors out of a completion, so that a score can be attributed to them."""
+
+    factor_groups: ClassVar[tuple[str, ...]]
+
+    def factor_pieces(self, text: str) -> list[tuple[str, str]]:
+        """(group, piece) in the order of the text; the pieces joined are the text, and every group is of `factor_groups`."""
+        ...
+
+
+def without_factors(pieces: Sequence[tuple[str, str]], gone: Collection[str]) -> str:
+    """The text that is left once the pieces of the groups in `gone` are deleted."""
+    return "".join(piece for group, piece in pieces if group not in gone)

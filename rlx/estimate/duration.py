@@ -10,6 +10,7 @@ from typing import Any
 
 from rlx.artefact.store import Recipe, Store
 from rlx.core.rules import has_steps
+from rlx.run.name import LATER
 from rlx.run.status import state_of
 
 LIKE = (
@@ -20,7 +21,7 @@ LIKE = (
     "reference",
     "compute",
 )  # most alike first decides which run is nearest
-MAKES_ARTEFACTS = ("world", "model", "sft", "reward_model")
+MAKES_ARTEFACTS = ("world", "model", "sft", "reward_model", "cleaner", "attribution")
 # Stages of a run's costs, by what they grow with. The others are artefacts, by name: spent once.
 GROWS_WITH = {"combine": "nothing", "best of n": "nothing", "policy": "rollouts", "final measurement": "final prompts"}
 FOUND = 0.2  # s; an artefact that cost less was not built but found
@@ -113,7 +114,7 @@ def of_artefacts(config: Mapping[str, Any], names: list[str], runs: list[PastRun
     An artefact of a kind (reward model 3) takes what the longest of its kind (reward model 0) took."""
     spent: dict[str, float] = {}
     for run in runs:
-        if all(run.config.get(group) == config.get(group) for group in MAKES_ARTEFACTS):
+        if all(_of(run.config, group) == _of(config, group) for group in MAKES_ARTEFACTS):
             for stage, seconds in run.costs.items():
                 spent[_kind(stage)] = max(seconds, spent.get(_kind(stage), 0.0))
     unknown = [name for name in names if spent.get(_kind(name), 0.0) < FOUND]
@@ -129,6 +130,11 @@ def of_recipes(
     kin = {name: store.seconds_of_kin(recipes[name]) for name in unknown}
     known = [took for took in kin.values() if took is not None]
     return seconds + sum(known), [name for name, took in kin.items() if took is None]
+
+
+def _of(config: Mapping[str, Any], group: str) -> Any:
+    """The group's settings; of a run from before there was the group, the choice that is the same as none."""
+    return config.get(group, LATER.get(group))
 
 
 def _kind(name: str) -> str:

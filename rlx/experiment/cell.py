@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rlx.artefact.store import Recipe, Store, TrainingContext
+from rlx.attribution.consistent import Consistent
+from rlx.attribution.none import NoAttribution
 from rlx.core.build import build
+from rlx.core.cleaner import Cleaner
 from rlx.core.compute import Compute
 from rlx.core.policy_optimizer import PolicyOptimizer
 from rlx.core.reference import Reference
@@ -16,13 +19,16 @@ from rlx.core.reward import Reward
 from rlx.core.sampler import Sampler
 from rlx.core.settings import Settings, settings_of
 from rlx.core.tracker import TrackerChoice
-from rlx.core.world import Judge, Split, World
+from rlx.core.world import FactorWorld, Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
+from rlx.supervised.cleaned_member import CleanedRewardMember
 from rlx.supervised.combined import MembersOnPairs
+from rlx.supervised.consistent_member import ConsistentRewardMember
 from rlx.supervised.gold import GoldModel, GoldOnPairs, gold_judge
+from rlx.supervised.importance import NUM_TEXTS, FactorImportance
 from rlx.supervised.pool import Pool
 from rlx.supervised.reference_set import ReferenceSet
 from rlx.supervised.reward_model import RewardMember, RewardModel
@@ -38,6 +44,8 @@ class Cell:
     model: Model
     sft: SFT
     reward_model: RewardModel
+    cleaner: Cleaner
+    attribution: NoAttribution | Consistent
     reward: Reward
     reference: Reference
     regularizer: Regularizer
@@ -73,7 +81,11 @@ class Cell:
 
     def members(self) -> list[RewardMember]:
         """The reward models that the proxy is made of."""
-        return [self._member(i) for i in self.reward.members]
+        plain, attribution = [self._member(i) for i in self.reward.members], self.attribution
+        if not isinstance(attribution, Consistent) or attribution.weight == 0:
+            return plain
+        fields = (self.world, self.model, self.sft, self.reward_model, self.world.label_noise)
+        return [ConsistentRewardMember(*fields, member.index, member, attribution) for member in plain]
 
     def reference_set(self) -> ReferenceSet:
         """What every scorer is z-normalised on."""
@@ -90,7 +102,7 @@ class Cell:
 
     def recipes(self) -> dict[str, Recipe]:
         """Every artefact that the cell needs, by name, in the order in which they are built."""
-        named = self.models() | self.on_pairs()
+        named = self.models() | self.on_pairs() | self.importance()
         for pool in self.pools().values():
             named |= pool.named()
         return named
@@ -102,7 +114,7 @@ class Cell:
         policies += sorted(trunks - set(policies), key=lambda policy: policy.index)
         named: dict[str, Recipe] = {f"SFT policy {policy.index}": policy for policy in policies}
         if members:
-            named |= {"preference pairs": members[0].pairs, "score head": members[0].head}
+            named |= members[0].made_from()
         named["reference set"] = self.reference_set()
         named |= {f"reward model {member.index}": member for member in members}
         return named | ({"gold reward model": gold} if gold else {})
@@ -124,6 +136,14 @@ class Cell:
             named["gold on pairs"] = GoldOnPairs(pairs, checkpoint, numbers)
         return named
 
+    def importance(self) -> dict[str, Recipe]:
+        """What the reward models find important, where there are any and the world can take factors out of a text."""
+        members, world = tuple(self.members()), self.world
+        if not members or not isinstance(world, FactorWorld):
+            return {}
+        recipe = FactorImportance(members, members[0].pairs, "heldout", NUM_TEXTS, world.factor_groups)
+        return {"factor importance": recipe}
+
     def pools(self) -> dict[Split, PoolRecipes]:
         """What best-of-n chooses from, by split; none for an optimiser that draws as it learns."""
         bon = self.best_of_n
@@ -142,7 +162,10 @@ class Cell:
         return pool_recipes(pool, self.reward, members, self.reference, policies, self.compute.rows, self.reward_model)
 
     def _member(self, index: int) -> RewardMember:
-        return RewardMember(self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
+        fields = (self.world, self.model, self.sft, self.reward_model, self.world.label_noise, index)
+        if not self.cleaner.cleans:
+            return RewardMember(*fields)
+        return CleanedRewardMember(*fields, self.cleaner, self.world.pairs(self.settings.data_seed) is not None)
 
 
 def cell_of(config: Mapping[str, Any]) -> Cell:

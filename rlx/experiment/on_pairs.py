@@ -1,10 +1,13 @@
-"""What a run's record says of its judges on preference pairs: rows of members.json, and numbers for the summary."""
+"""What a run's record says of its judges on preference pairs: members.json, importance.json, and numbers for the summary."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from rlx.attribution.importance import divergence
 from rlx.core.world import World
 
 SHARES = {"heldout": "heldout_accuracy", "train_flipped": "flipped_given_back"}
@@ -38,6 +41,41 @@ def judge_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for part, label in SHARES.items():
             if (value := row["accuracy"].get(part)) is not None:
                 metrics[f"pairs/{label}_{name}"] = value
+    return metrics
+
+
+def importance_of(paths: Mapping[str, Path]) -> dict[str, Any]:
+    """importance.json, as `rlx.supervised.importance.FactorImportance` has it; empty where nothing was attributed."""
+    found = paths.get("factor importance")
+    return _json(found / "importance.json") if found else {}
+
+
+def importance_metrics(found: Mapping[str, Any]) -> dict[str, float]:
+    """importance/tau_members and importance/divergence_members, how far members agree on what is important, and
+    importance/divergence_gold, the mean over members of KL(gold || member) in nats."""
+    agreement = found.get("agreement") or {}
+    metrics = {f"importance/{name}_members": agreement.get(name) for name in ("tau", "divergence")}
+    rows = [row for row in found.get("rows", []) if row["kind"] == "member"]
+    gold = next((row for row in found.get("rows", []) if row["kind"] == "gold"), None)
+    if rows and gold:
+        one_G, *members_MG = (torch.tensor([row["share"][g] for g in found["groups"]]) for row in (gold, *rows))
+        metrics["importance/divergence_gold"] = float(torch.stack([divergence(one_G, m) for m in members_MG]).mean())
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def cleaning_of(paths: Mapping[str, Path]) -> dict[str, Any] | None:
+    """What the artefact of the pairs' weights tells of itself (`rlx.supervised.cleaning`); None where pairs count alike."""
+    return _json(found / "cleaning.json") if (found := paths.get("pair weights")) else None
+
+
+def cleaning_metrics(cleaning: Mapping[str, Any] | None) -> dict[str, float]:
+    """cleaning/effective_share of the pairs; where labels were flipped, cleaning/auc of the weights and
+    cleaning/auc_small_loss of the baseline that needs no trusted pair."""
+    if cleaning is None:
+        return {}
+    metrics = {"cleaning/effective_share": cleaning["weights"]["effective_pairs"] / cleaning["pairs"]}
+    if flips := cleaning["flips"]:
+        metrics |= {"cleaning/auc": flips["weights"]["auc"], "cleaning/auc_small_loss": flips["small_loss"]["auc"]}
     return metrics
 
 

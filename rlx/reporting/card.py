@@ -13,7 +13,7 @@ from rlx.reporting.table import artefacts, measured
 from rlx.reporting.verdict import bounds, number, verdict
 from rlx.run.record import RunRecord
 
-GROUPS = ("optimizer", "reward", "reference", "regularizer", "world", "model")
+GROUPS = ("optimizer", "reward", "cleaner", "attribution", "reference", "regularizer", "world", "model")
 
 
 def model_card(record: RunRecord) -> str:
@@ -54,7 +54,7 @@ def front_matter(record: RunRecord) -> str:
         "license": "other",
         "license_name": "as-the-base-model",
         **({"base_model": path} if is_hub_id(path) else {}),  # the Hub refuses a card that names a folder
-        "tags": ["rlx", "rlhf", *(f"{group}:{record.choice(group)}" for group in GROUPS)],
+        "tags": ["rlx", "rlhf", *(f"{group}:{record.choice(group)}" for group in groups_of(record))],
     }
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
 
@@ -133,6 +133,12 @@ def origin(record: RunRecord) -> str:
     return "\n".join(lines) + (f"\n\n```\n{command}\n```" if command else "")
 
 
+def groups_of(record: RunRecord) -> list[str]:
+    """The groups that a card names: those whose default is to do nothing only where they did something."""
+    idle = {"cleaner": not record.cleaning, "attribution": not any(member.get("held_to") for member in record.members)}
+    return [group for group in GROUPS if not idle.get(group)]
+
+
 def papers_of(target: str) -> list[Paper]:
     """The papers that a choice's class names, e.g. `papers = (Paper(title, authors, year, arxiv),)`."""
     named = constant(target, "papers")
@@ -141,7 +147,7 @@ def papers_of(target: str) -> list[Paper]:
 
 def citations(record: RunRecord) -> str:
     """BibTeX of the methods that the run used, and a line for rlx itself."""
-    targets = [str((record.config.get(group) or {}).get("_target_", "")) for group in GROUPS]
+    targets = [str((record.config.get(group) or {}).get("_target_", "")) for group in groups_of(record)]
     papers = dict.fromkeys(paper for target in targets for paper in papers_of(target))
     entries = [paper.bibtex() for paper in papers]
     return (

@@ -26,6 +26,10 @@ def describe(record: RunRecord) -> str:
     labels = (
         f" trained on preferences of which {100 * noise:g} % are flipped" if noise and record.members else ""
     )  # gold has none
+    if record.cleaning:
+        labels += f"{',' if labels else ' trained on preferences'} {title(record, 'cleaner')}"
+    if any(member.get("held_to") for member in record.members):
+        labels += f"{',' if labels else ''} {title(record, 'attribution')}"
     if record.choice("optimizer") == "bon":
         held, reference, size = _chosen(record, f"{regularizer}{strength}", reference)
     else:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rlx.reporting import judges, table
+from rlx.reporting import cleaning, importance, judges, table
 from rlx.reporting.description import describe
 from rlx.reporting.evidence import Evidence, gather
 from rlx.reporting.figure.gallery import FigureFile
@@ -60,7 +60,14 @@ def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
         measured=table.measured(record),
         judges=judges.table(record),
         line=judges.line(record),
+        importance=importance.table(record),
+        about_importance=importance.sentences(record),
         about_limit=judges.about_limit(record),
+        cleaning={
+            "summary": cleaning.summary(record),
+            "tables": [found for found in (cleaning.flips(record), cleaning.scores(record)) if found[1]],
+            "pairs": cleaning.most_distrusted(record),
+        },
         left_out=table.left_out(record),
         warnings=[str(line) for line in record.provenance.get("warnings") or []],
         costs=table.costs(record),

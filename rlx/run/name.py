@@ -9,12 +9,27 @@ from typing import Any
 # Settings that do not change the experiment: directories, tracker, number of processes, what is kept.
 # Of `checkpoint`, keep_best does, and is content where it is set.
 NOT_CONTENT = ("cache_dir", "runs_dir", "tracker", "compute", "checkpoint", "name", "seed", "choices")
+# Groups that runs of before do not have, with the choice that is the same as none: where that is chosen, the group is no
+# content, and a run keeps its name.
+LATER = {
+    "cleaner": {"_target_": "rlx.cleaner.none.NoCleaner"},
+    "attribution": {"_target_": "rlx.attribution.none.NoAttribution"},
+}
+# The same for a setting of a choice.
+LATER_SETTINGS = {("world", "task"): "quality"}
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides a run's numbers, its seed apart."""
-    own = {key: value for key, value in config.items() if key not in NOT_CONTENT}
+    own = {
+        key: value
+        for key, value in config.items()
+        if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])
+    }
+    for (group, key), value in LATER_SETTINGS.items():
+        if isinstance(node := own.get(group), Mapping) and node.get(key) == value:
+            own[group] = {name: x for name, x in node.items() if name != key}
     kept = (config.get("checkpoint") or {}).get("keep_best")
     return own if kept is None else own | {"checkpoint": {"keep_best": kept}}
 

@@ -19,6 +19,7 @@ GOLD_METRICS = frozenset(
 )
 
 
+CLEANING = "cleaning.json"  # where pairs have weights
 FINAL_SAMPLES = "final_samples.jsonl"  # of the final measurement, a row per prompt
 _SPREAD = {"gold": "gold/std", "proxy": "proxy/score_std"}
 
@@ -33,7 +34,9 @@ class RunRecord:
     provenance: dict[str, Any]
     summary: dict[str, Any]  # empty unless the run is done
     members: list[dict[str, Any]]  # of members.json
+    cleaning: dict[str, Any]  # what the pairs' weights are and find; empty where all pairs count alike
     judges: list[dict[str, Any]]  # the other rows of members.json: combined members, gold, trivial baselines
+    importance: dict[str, Any]  # of importance.json: what the reward models find important; empty without
     train: list[dict[str, Any]]
     heldout: list[dict[str, Any]]
     bon: list[dict[str, Any]]  # of best-of-n: a row for each n, which is its step; else empty
@@ -184,7 +187,9 @@ def load_record(run_dir: Path) -> RunRecord:
         provenance=_json(run_dir / "provenance.json", {}),
         summary=_json(run_dir / "summary.json", {}),
         members=[row for row in judges if row.get("kind", "member") == "member"],
+        cleaning=_json(run_dir / CLEANING, {}),
         judges=[row for row in judges if row.get("kind", "member") != "member"],
+        importance=_json(run_dir / "importance.json", {}),
         train=_by_step(metrics, "train"),
         heldout=_by_step(metrics, "heldout"),
         bon=_by_step(metrics, "bon"),

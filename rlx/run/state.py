@@ -1,5 +1,6 @@
 """Run directories: opened for one cell, refused when the config drifted, left alone when done."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from rlx.core.error import UserError
 from rlx.process import atomic
-from rlx.run.name import content, differences, run_name
+from rlx.run.name import LATER, content, differences, run_name
 from rlx.run.status import STATUS, shown_in_full, state_of
 from rlx.slurm.job import waiting_or_running
 from rlx.slurm.queue import NoQueueError, queue
@@ -88,7 +89,8 @@ def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """A resolved config.yaml, or UserError. OmegaConf reads it, to whom 1e-5 is a number (plain YAML says text)."""
+    """A resolved config.yaml, or UserError. OmegaConf reads it, to whom 1e-5 is a number (plain YAML says text). What runs
+    of before have no group for is as it was then."""
     from omegaconf import OmegaConf
     from yaml import YAMLError
 
@@ -100,7 +102,7 @@ def load_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{short_path(path)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):
         raise UserError(f"{short_path(path)} is not a config: a mapping of settings is expected")
-    return {str(key): value for key, value in config.items()}
+    return {**copy.deepcopy(LATER), **{str(key): value for key, value in config.items()}}
 
 
 def short_path(path: Path) -> str:

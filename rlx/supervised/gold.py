@@ -68,7 +68,9 @@ class GoldModel:
         training = self.reward_model.training("gold model", learning_rate, seed_of("gold model", seed))
         reference = read_reference_set(store.fetch(like.reference_set, seed))
         made = train_member(
-            Member(self.model, trunk.train(), dropout, training, train, [ended(p) for p in heldout], *reference),
+            Member(
+                self.model, trunk.train(), dropout, training, train, None, None, [ended(p) for p in heldout], *reference
+            ),
             directory,
             store.training_context(self, seed),
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -17,6 +18,8 @@ from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
 from rlx.model.score_head import pack, score_rows
 from rlx.process.device import on_device
+from rlx.supervised.importance_penalty import ImportancePenalty
+from rlx.supervised.pair_trainer import WEIGHT
 from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.trl_trainers import FitSettings, fit_reward_model
@@ -31,6 +34,8 @@ class Member:
     dropout: float
     training: FitSettings
     pairs: Sequence[Preference]
+    weights: Sequence[float] | None  # of the pairs, of mean 1; None = all alike, by TRL's own trainer
+    penalty: ImportancePenalty | None  # a further term of the loss
     heldout: Sequence[Preference]
     reference_prompts: Sequence[Prompt]
     reference_completions: Sequence[Completion]
@@ -50,13 +55,20 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
         trained = fit_reward_model(
             member.trunk,
             rows.tokenizer,
-            [
-                {"chosen_ids": rows.row(pair.prompt, pair.chosen), "rejected_ids": rows.row(pair.prompt, pair.rejected)}
-                for pair in member.pairs
-            ],
+            _weighed(
+                [
+                    {
+                        "chosen_ids": rows.row(pair.prompt, pair.chosen),
+                        "rejected_ids": rows.row(pair.prompt, pair.rejected),
+                    }
+                    for pair in member.pairs
+                ],
+                member.weights,
+            ),
             member.model.lora("SEQ_CLS"),
             member.training,
             training_context,
+            None if member.penalty is None else member.penalty.term(rows),
         )
     on_device(trained)  # a back end that spreads weights gives a copy on the CPU
     reference = rows.rows(member.reference_prompts, member.reference_completions)
@@ -84,7 +96,14 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
         "accuracy": accuracy,
         "score_mean": mean,
         "score_std": std,
+        **({} if member.penalty is None else {"held_to": member.penalty.held_to}),
     }
+
+
+def _weighed(rows: list[dict[str, Any]], weights: Sequence[float] | None) -> list[dict[str, Any]]:
+    if weights is None:
+        return rows
+    return [row | {WEIGHT: weight} for row, weight in zip(rows, weights, strict=True)]
 
 
 def accuracies(

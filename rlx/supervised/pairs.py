@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 
-from rlx.artefact.store import Store
+from rlx.artefact.store import Recipe, Store
 from rlx.core.error import UserError
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Pair, Prompt, Split, World
@@ -28,6 +28,7 @@ from rlx.supervised.sft import SFT, SFTPolicy
 
 log = logging.getLogger(__name__)
 PROMPTS_AT_A_TIME = 128
+OTHER_DRAWS = 1_000_000  # a number that no pass over the prompts reaches, so that no draw comes twice
 MAX_MEASURED = 512  # training pairs of either kind that judges are measured on, for time
 
 
@@ -95,6 +96,19 @@ class CleanPairs:
         say_left_out("preference pairs", counts)
         return train, heldout, dict(counts)
 
+    def drawn_besides(self, number: int, store: Store, seed: int) -> tuple[list[Preference], dict[str, int]]:
+        """Return `number` more pairs of training prompts, drawn and judged as the others are, and what was left out. They
+        begin with the prompts that the others come to last. Raise UserError where the world has no judge."""
+        judge = self.world.judge()
+        if judge is None:
+            raise UserError("the world has no judge that could label trusted pairs; use a world that gives pairs")
+        path = store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed)
+        counts: Counter[str] = Counter()
+        with stage("trusted pairs", number) as bar:
+            found = _Drawer(self, path, judge, seed, counts).pairs("train", number, bar, besides=True)
+        say_left_out("trusted pairs", counts)
+        return found, dict(counts)
+
 
 class _Drawer:
     def __init__(self, recipe: CleanPairs, path: Path, judge: Judge, seed: int, counts: Counter[str]) -> None:
@@ -103,8 +117,9 @@ class _Drawer:
         self.policy = on_device(recipe.model.policy(path).eval())
         self.sampler = Transformers(recipe.world.max_completion_tokens, recipe.temperature, recipe.sampling_batch_size)
 
-    def pairs(self, split: Split, wanted: int, bar) -> list[Preference]:
-        """Consecutive pairs of the completions of one prompt. Ties say nothing: left out, counted and drawn anew."""
+    def pairs(self, split: Split, wanted: int, bar, besides: bool = False) -> list[Preference]:
+        """Consecutive pairs of the completions of one prompt. Ties say nothing: left out, counted and drawn anew. `besides`:
+        other draws, from the end of the prompts' order."""
         prompts, left_out = length_limit(self.recipe.world, self.tokenizer).prompts(
             self.recipe.world.prompts(split, self.seed)
         )
@@ -113,6 +128,8 @@ class _Drawer:
         order = torch.randperm(len(prompts), generator=generator).tolist()
         found: list[Preference] = []
         passes = 0
+        if besides:
+            order, passes = order[::-1], OTHER_DRAWS
         while len(found) < wanted:
             before = len(found)
             for start in range(0, len(order), PROMPTS_AT_A_TIME):
@@ -145,13 +162,26 @@ class _Drawer:
         return found
 
 
+class PairSource(Recipe, Protocol):
+    """A recipe whose files are those of CleanPairs."""
+
+    @property
+    def world(self) -> World: ...
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def sft(self) -> SFT: ...
+
+
 @dataclass(frozen=True)
 class PreferencePairs:
-    """What members are trained and measured on: CleanPairs with label noise; pairs.json lists the flipped rows."""
+    """What members are trained and measured on: clean pairs with label noise; pairs.json lists the flipped rows."""
 
     VERSION: ClassVar[int] = 1
 
-    clean: CleanPairs
+    clean: PairSource
     label_noise: float
 
     def build(self, directory: Path, store: Store, seed: int) -> None:

@@ -6,6 +6,7 @@ worse than any of them.
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,34 +16,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlx.artefact.store import Store
+from rlx.model.probe import bradley_terry
 from rlx.model.score_head import last_hidden, pack
 from rlx.process.device import on_device
 from rlx.process.progress import stage
-from rlx.supervised.pairs import PreferencePairs, read
+from rlx.supervised.pairs import Preference, PreferencePairs, read
 from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.sft import SFTPolicy
 
 log = logging.getLogger(__name__)
 BATCH_SIZE = 64
-
-
-def bradley_terry_probe(differences_BH: Tensor, l2: float) -> Tensor:
-    """argmin_w mean_b log(1 + exp(-w . d_b)) + l2/2 |w|^2 in float64, shape (H,): logistic regression without intercept
-    on the features of chosen minus those of rejected. Convex with l2 > 0, so there is one answer and no seed."""
-    differences_BH = differences_BH.double()
-    weight_H = torch.zeros(differences_BH.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight_H], max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        value = torch.nn.functional.softplus(-(differences_BH @ weight_H)).mean() + l2 / 2 * weight_H.square().sum()
-        value.backward()
-        return value
-
-    optimizer.step(loss)  # pyright: ignore[reportArgumentType]
-    return weight_H.detach()
 
 
 @dataclass(frozen=True)
@@ -65,18 +48,29 @@ class ScoreHead:
 
 def probe(trunk, rows: RewardRows, pairs, l2: float) -> tuple[Tensor, float]:
     """The probed head (H,) of `trunk` on `pairs`, and the share of them that it orders as labelled."""
+    differences_BH = difference_features(trunk, rows, pairs, "probe of the score head")
+    weight_H = bradley_terry(differences_BH, l2)
+    return weight_H, share_in_order(differences_BH, weight_H)
+
+
+def difference_features(trunk, rows: RewardRows, pairs: Sequence[Preference], name: str) -> Tensor:
+    """Return the last hidden state of the chosen less that of the rejected completions, (B, H) in float32 on the CPU.
+    `name` is what the progress bar shows."""
     on_device(trunk)
     texts = [rows.row(p.prompt, c) for p in pairs for c in (p.chosen, p.rejected)]
     features_H = []
-    with stage("probe of the score head", len(texts)) as bar, torch.no_grad():
+    with stage(name, len(texts)) as bar, torch.no_grad():
         for start in range(0, len(texts), BATCH_SIZE):
             part = texts[start : start + BATCH_SIZE]
             ids_BT, mask_BT = pack(part, trunk.config.pad_token_id)
             features_H.append(last_hidden(trunk, ids_BT.to(trunk.device), mask_BT.to(trunk.device)).float().cpu())
             bar.advance(len(part))
-    differences_BH = torch.cat(features_H).view(len(pairs), 2, -1).diff(dim=1).squeeze(1).neg()
-    weight_H = bradley_terry_probe(differences_BH, l2)
-    return weight_H, float((differences_BH.double() @ weight_H > 0).double().mean())
+    return torch.cat(features_H).view(len(pairs), 2, -1).diff(dim=1).squeeze(1).neg()
+
+
+def share_in_order(differences_BH: Tensor, weight_H: Tensor) -> float:
+    """Return the share of pairs whose chosen completion the head `weight_H` scores higher."""
+    return float((differences_BH.double() @ weight_H.double() > 0).double().mean())
 
 
 def load_head(directory: Path) -> Tensor:

@@ -12,11 +12,12 @@ from typing import ClassVar, Literal
 
 import torch
 
-from rlx.artefact.store import Store
+from rlx.artefact.store import Recipe, Store
 from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.seed import seed_of
 from rlx.core.world import World
 from rlx.model.recipe import Model
+from rlx.supervised.importance_penalty import ImportancePenalty
 from rlx.supervised.member import Member, train_member
 from rlx.supervised.pairs import CleanPairs, PreferencePairs, read
 from rlx.supervised.probe import ScoreHead, load_head
@@ -102,6 +103,18 @@ class RewardMember:
     def head(self) -> ScoreHead:
         return ScoreHead(SFTPolicy(self.world, self.model, self.sft, 0), self.pairs, self.reward_model.probe_l2)
 
+    def made_from(self) -> dict[str, Recipe]:
+        """What the member's training needs besides its trunk and the reference set, by name."""
+        return {"preference pairs": self.pairs, "score head": self.head}
+
+    def weights(self, store: Store, seed: int) -> list[float] | None:
+        """None: all pairs count alike."""
+        return None
+
+    def penalty(self, store: Store, seed: int) -> ImportancePenalty | None:
+        """None: the loss is that of the pairs alone."""
+        return None
+
     @property
     def reference_set(self) -> ReferenceSet:
         r = self.reward_model
@@ -144,6 +157,8 @@ class RewardMember:
             dropout,
             training,
             read(pairs / "pairs.jsonl"),
+            self.weights(store, seed),
+            self.penalty(store, seed),
             read(pairs / "heldout.jsonl"),
             prompts,
             completions,

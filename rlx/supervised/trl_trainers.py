@@ -38,6 +38,8 @@ from rlx.model.whole import blank_of, is_spread, plain_copy
 from rlx.process import interruption, processes
 from rlx.process.device import random_state_kept
 from rlx.process.progress import Bar, stage
+from rlx.supervised.loss_term import LossTerm, with_term
+from rlx.supervised.pair_trainer import WEIGHT, PairTrainer
 
 log = logging.getLogger(__name__)
 # TRL's trainers report their use to the Hub when they are made. Not the environment variable of that name: it was read
@@ -132,15 +134,18 @@ def fit_policy(
 def fit_reward_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[dict[str, list[int]]],
+    rows: Sequence[dict[str, Any]],
     lora: LoraConfig | None,
     training: FitSettings,
     training_context: TrainingContext,
+    term: LossTerm | None = None,
 ) -> PreTrainedModel:
-    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on."""
+    """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on. Rows
+    with a "weight" have their loss multiplied by it. `term` is added to the loss."""
     with _alone():
         trained = _Trained(model, lora)
-        trainer = RewardTrainer(
+        kind = PairTrainer if WEIGHT in rows[0] else RewardTrainer
+        trainer: Any = (kind if term is None else with_term(kind, term))(
             model=model,
             args=RewardConfig(**training.arguments(trained.dtype, training_context), disable_dropout=False),
             train_dataset=Dataset.from_list(list(rows)),

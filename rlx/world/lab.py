@@ -7,7 +7,7 @@ noisy labels, a spurious correlation, an optimiser that searches). The language 
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
@@ -15,6 +15,7 @@ from rlx.core.world import AnyPair, Demonstration, Pair, PairUse, Prompt, Split
 from rlx.world.lab_language import request
 from rlx.world.lab_language.generator import respond
 from rlx.world.lab_language.judge import LabJudge
+from rlx.world.lab_language.pieces import GROUPS, pieces
 from rlx.world.lab_language.preference import LabPreferences
 
 LANGUAGE = 1  # one more whenever words, prompts, generator or judge change: artefacts made before are then made anew
@@ -23,6 +24,8 @@ LANGUAGE = 1  # one more whenever words, prompts, generator or judge change: art
 @dataclass(frozen=True)
 class Lab:
     """Demonstrations come from the generator; preference pairs from the SFT policy, labelled by the judge."""
+
+    factor_groups: ClassVar[tuple[str, ...]] = GROUPS
 
     task: Literal["quality", "topic", "mood"]
     num_demonstrations: PositiveInt
@@ -92,6 +95,10 @@ class Lab:
     def preference_model(self) -> LabPreferences:
         """Gold with a cycle in it, for optimizer=inpo optimizer.oracle=preference."""
         return LabPreferences(self.preference_cycle, self.judge())
+
+    def factor_pieces(self, text: str) -> list[tuple[str, str]]:
+        """Its words, by lexicon."""
+        return pieces(text)
 
     def left_out(self) -> dict[str, int]:
         """Nothing is."""

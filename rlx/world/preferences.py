@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
@@ -15,6 +15,7 @@ from rlx.world.preference_data import Columns, PreferenceData, read_data
 from rlx.world.preference_file import KINDS, PreferenceSource
 from rlx.world.preferences_rules import shares
 from rlx.world.split import point, prompt_id, prompt_key, share_of
+from rlx.world.surface import GROUPS, pieces
 
 log = logging.getLogger(__name__)
 SHARES = ("heldout", "gold", "demonstration", "pair")
@@ -26,6 +27,8 @@ class Preferences:
 
     Every method that needs the data raises UserError (file, line and field in one line) for data it cannot use.
     """
+
+    factor_groups: ClassVar[tuple[str, ...]] = GROUPS
 
     path: str | None
     subset: str | None
@@ -157,6 +160,10 @@ class Preferences:
     def preference_model(self) -> PreferenceModel | None:
         """None: pairs are given, and no oracle answers for new ones."""
         return None
+
+    def factor_pieces(self, text: str) -> list[tuple[str, str]]:
+        """Its sentences and list items, by what can be measured of them."""
+        return pieces(text)
 
     def left_out(self) -> dict[str, int]:
         """Reason -> number of records that were not used, whatever the data seed."""

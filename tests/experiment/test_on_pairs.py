@@ -1,9 +1,10 @@
 import json
+import math
 
 import pytest
 
 from rlx.core.error import UserError
-from rlx.experiment.on_pairs import check_pairs, judge_metrics, judge_rows
+from rlx.experiment.on_pairs import check_pairs, importance_metrics, importance_of, judge_metrics, judge_rows
 
 
 def written(folder, name, value):
@@ -59,3 +60,19 @@ def test_models_made_of_fewer_pairs_than_are_asked_for_now_are_refused(tmp_path)
     check_pairs(Demanding(), {"preference pairs": pairs})  # pyright: ignore
     with pytest.raises(UserError, match="gold: 9"):
         check_pairs(Demanding(), {"preference pairs": pairs, "gold reward model": gold})  # pyright: ignore
+
+
+def test_the_summary_says_how_far_members_agree_on_what_is_important(tmp_path):
+    shares = {"member": [{"a": 0.5, "b": 0.5}, {"a": 0.75, "b": 0.25}], "gold": [{"a": 0.5, "b": 0.5}]}
+    rows = [{"kind": kind, "share": share} for kind, several in shares.items() for share in several]
+    found = {"groups": ["a", "b"], "rows": rows, "agreement": {"tau": 1.0, "divergence": 0.1, "range": {}}}
+    paths = {"factor importance": written(tmp_path / "importance", "importance.json", found)}
+    # The mean of 0 and .5 log(.5/.75) + .5 log(.5/.25).
+    assert importance_metrics(importance_of(paths)) == pytest.approx(
+        {
+            "importance/tau_members": 1.0,
+            "importance/divergence_members": 0.1,
+            "importance/divergence_gold": 0.25 * math.log(0.5 / 0.75 * 0.5 / 0.25),
+        }
+    )
+    assert importance_metrics(importance_of({})) == {}

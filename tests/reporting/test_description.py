@@ -6,6 +6,7 @@ import yaml
 
 from rlx.command.usage import choices
 from rlx.core.signature import constant
+from rlx.reporting.card import model_card
 from rlx.reporting.description import describe
 from rlx.run.record import load_record
 from tests.synthetic_run import write_run
@@ -61,3 +62,12 @@ def test_every_shipped_choice_has_a_title_whose_braces_are_its_settings(path):
     title = constant(config["_target_"], "title")
     assert isinstance(title, str) and title
     assert set(re.findall(r"\{(\w+)\}", title)) <= config.keys()
+
+
+def test_reward_models_that_were_held_to_a_reference_are_told_so_and_their_paper_is_cited(tmp_path):
+    record = load_record(write_run(tmp_path))
+    held = {"_target_": "rlx.attribution.consistent.Consistent", "reference": "members", "weight": 0.3}
+    members = [member | {"held_to": {"topic": 1.0}} for member in record.members]
+    record = dataclasses.replace(record, config={**record.config, "attribution": held}, members=members)
+    assert "are flipped, held to a reference importance of factors (members, weight 0.3), held by" in describe(record)
+    assert "2402.12398" in model_card(record)

@@ -14,13 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import TrainerCallback
-from word_world import WordWorld, pretrained, reward_model, sft
+from word_world import WordWorld, consistent, pretrained, reward_model, sft
 
 from rlx.artefact.store import MANIFEST, Store, TrainingContext
 from rlx.core.error import UserError
 from rlx.process import interruption
 from rlx.process.stop import Stopped
 from rlx.supervised import trl_trainers
+from rlx.supervised.consistent_member import ConsistentRewardMember
 from rlx.supervised.reward_model import RewardMember
 from rlx.supervised.sft import SFTPolicy
 
@@ -32,7 +33,10 @@ def recipe(kind: str, base):
     changes = dict(dropouts=(0.1,), num_epochs=4.0, batch_size=8, micro_batch_size=4)
     if kind == "adapters":
         return RewardMember(WordWorld(), pretrained(base, lora_rank=2), sft(), reward_model(**changes), 0.0, 0)
-    return RewardMember(WordWorld(), pretrained(base), sft(), reward_model(**changes), 0.0, 0)
+    plain = RewardMember(WordWorld(), pretrained(base), sft(), reward_model(**changes), 0.0, 0)
+    if kind == "held to a reference":
+        return ConsistentRewardMember(*vars(plain).values(), plain, consistent(reference="gold"))
+    return plain
 
 
 def prepared(root, recipe, minutes):
@@ -97,7 +101,7 @@ def listening():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("kind", ["SFT policy", "reward model", "adapters"])
+@pytest.mark.parametrize("kind", ["SFT policy", "reward model", "adapters", "held to a reference"])
 def test_a_killed_training_goes_on_from_its_last_checkpoint_to_the_same_weights(kind, base, store, tmp_path, caplog):
     wanted = recipe(kind, base)
     half = prepared(tmp_path, wanted, minutes=0)

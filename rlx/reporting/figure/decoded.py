@@ -12,8 +12,8 @@ from rlx.reporting.figure.style import FAINT, GOLD, INK, PROXY, QUIET, THIRD, ne
 TITLE = "Gold with the experts' change, between the untuned and the tuned policy"
 ABSENT = "it takes a measurement."
 CAPTION = (
-    "Mean gold on held-out prompts. A small dot is a data seed; the large one is their mean, with its 95 % interval (Student's t over "
-    "data seeds). Dashed: the large policy untuned and tuned directly."
+    "Mean gold on held-out prompts. A small dot is a data seed; the large one is their mean, with its 95 % interval (Student's "
+    "t over data seeds). Dashed: the large policy untuned and tuned directly."
 )
 
 

@@ -7,19 +7,21 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 
 from rlx.reporting.figure import (
+    cleaning,
     curves,
     disagreement,
     factors,
     gold_by_divergence,
     gold_by_step,
+    importance,
     optimizer,
     style,
     win_rate,
 )
 from rlx.run.record import RunRecord
 
-OF_BEST_OF_N = (gold_by_divergence, factors)  # there is no training to look at
-FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, optimizer)
+OF_BEST_OF_N = (gold_by_divergence, factors, importance)  # there is no training to look at
+FIGURES = (gold_by_divergence, gold_by_step, win_rate, factors, curves, disagreement, importance, optimizer)
 
 
 class FigureFile(NamedTuple):
@@ -34,7 +36,8 @@ class FigureFile(NamedTuple):
 def draw_all(record: RunRecord, directory: Path) -> Iterator[FigureFile]:
     """Write `directory`/<name>.png for each figure that the run has the numbers for; remove the others."""
     wanted = OF_BEST_OF_N if record.bon else FIGURES
-    return written([module for module in FIGURES if module in wanted], record, directory)
+    more = [cleaning] if record.cleaning else []  # a run without a cleaner lacks nothing
+    return written([*(module for module in FIGURES if module in wanted), *more], record, directory)
 
 
 def written(modules: Sequence[Any], subject: Any, directory: Path, called: str | None = None) -> Iterator[FigureFile]:

@@ -1,0 +1,11 @@
+"""Reward models are trained on their pairs alone; what they find important is reported, and nothing is asked of it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class NoAttribution:
+    """No penalty: `weight` is 0, and members are those of every other run."""
+
+    weight: ClassVar[float] = 0.0
