@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python scripts/bench_bilevel.py [--data digits blobs] [--noise .2 .35 .5] [--seeds 0 1 2 3 4 5]
 
 Upper level: cross-entropy on 200 clean examples. Lower level: (1/n) sum_i sigmoid(x_i) CE_i(W) + 1e-3 |W|^2. Every method
-takes steps of x as long as the grid's best on seeds 100 and 101 at the middle noise (--choose prints the grid). Unrolled and implicit
-differentiation are TorchOpt's (`pip install torchopt`, no dependency of rlx); without it, they are left out and said so.
+takes steps of x as long as the grid's best on seeds 100 and 101 at the middle noise (--choose prints the grid). Unrolled and
+implicit differentiation are TorchOpt's (`pip install torchopt`, no dependency of rlx); without it, they are left out and said so.
 Digits: scikit-learn's, 600 corrupted, 997 to test. Blobs: ten Gaussians in 20 dimensions, 500 corrupted, 2,000 to test.
 """
 

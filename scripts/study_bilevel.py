@@ -76,18 +76,18 @@ def without_noise(budget: int, seed: int) -> float:
 
 
 def algorithm_1(budget: int, seed: int) -> float:
-    """With eps = N^-1/7: sigma = eps, eps^-2 outer steps of eps^-5 inner ones and samples, steps of y 3 eps^3 and of x 2 eps."""
+    """With eps = N^-1/7: sigma = eps, eps^-2 outer steps of eps^-5 inner ones and samples, steps of y 3 eps^3 and of x .6 eps."""
     eps = budget ** (-1 / 7)
     outer = max(1, round(eps**-2))
     inner = max(1, budget // (2 * outer))
-    numbers = DoubleLoop(outer, inner, inner, constant(2 * eps), constant(3 * eps**3), constant(eps), None)
+    numbers = DoubleLoop(outer, inner, inner, constant(0.6 * eps), constant(3 * eps**3), constant(eps), None)
     return _root_mean_square(double_loop, curved(0.2), numbers, seed)
 
 
 def algorithm_2(budget: int, seed: int) -> float:
-    """With eps = N^-1/5: sigma = eps, steps of y 2 eps^2 and of x 5 eps^3, eta = 5 eps^4."""
+    """With eps = N^-1/5: sigma = eps, steps of y eps^2 and of x eps^3, eta = eps^4."""
     eps = budget ** (-1 / 5)
-    numbers = SingleLoop(budget, constant(5 * eps**3), constant(2 * eps**2), constant(eps), constant(5 * eps**4))
+    numbers = SingleLoop(budget, constant(eps**3), constant(eps**2), constant(eps), constant(eps**4))
     return _root_mean_square(single_loop, curved(0.2), numbers, seed)
 
 
