@@ -14,7 +14,7 @@ from rlx.comparison.paired import Difference, difference_of
 from rlx.comparison.ratio import Ratio, ratio
 from rlx.comparison.unit import Run, Units, units_of
 
-BASE, CEILING = "large, untuned", "large, tuned directly"
+BASE, EXPERT, CEILING = "large, untuned", "expert alone: ", "large, tuned directly"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class DecodedRow:
     name: str
     gold: Units
     over_base: Difference | None
+    over_experts: Difference | None  # of a decoder: over the expert with the most gold on average; else None
     closed: Ratio | None  # (gold - base) / (ceiling - base)
     of_ceiling: Ratio | None  # gold / ceiling, as the paper counts it
 
@@ -36,7 +37,7 @@ def rows_of(measured: Sequence[Mapping[str, Any]]) -> list[DecodedRow]:
         seeds, metrics = one["seeds"], one["metrics"]
         golds[BASE][seeds] = metrics["gold/start_score"]
         for name in sorted(name for name in metrics if name.startswith("decoder/expert_gold_")):
-            golds.setdefault(f"expert {one['experts'][int(name.rpartition('_')[2])]}, alone", {})[seeds] = metrics[name]
+            golds.setdefault(f"{EXPERT}{one['experts'][int(name.rpartition('_')[2])]}", {})[seeds] = metrics[name]
     for one in measured:
         golds.setdefault(one["decoder"], {})[one["seeds"]] = one["metrics"]["gold/score"]
     ceilings = {one["seeds"]: one["metrics"].get("decoder/model_gold") for one in measured}
@@ -49,16 +50,21 @@ def rows_of(measured: Sequence[Mapping[str, Any]]) -> list[DecodedRow]:
 def _row(name: str, values: Mapping[Run, float], golds: Mapping[str, Mapping[Run, float]]) -> DecodedRow:
     gold = units_of(values)
     if name == BASE:
-        return DecodedRow(name, gold, None, None, None)
+        return DecodedRow(name, gold, None, None, None, None)
     base, ceiling = ({run: golds[which][run] for run in values} for which in (BASE, CEILING))
     over = {run: values[run] - base[run] for run in values}
     over_base = difference_of(units_of(over))
     if name == CEILING:
-        return DecodedRow(name, gold, over_base, None, None)
+        return DecodedRow(name, gold, over_base, None, None, None)
     gap_U = units_of({run: ceiling[run] - base[run] for run in values}).values_U
     closed = ratio(units_of(over).values_U, gap_U, "ceiling - base")
     of_ceiling = ratio(gold.values_U, units_of(ceiling).values_U, "the ceiling's gold")
-    return DecodedRow(name, gold, over_base, closed, of_ceiling)
+    experts = [of_expert for which, of_expert in golds.items() if which.startswith(EXPERT)]
+    if name.startswith(EXPERT) or not experts:
+        return DecodedRow(name, gold, over_base, None, closed, of_ceiling)
+    best = max(experts, key=lambda of_expert: units_of(of_expert).value)
+    over_experts = difference_of(units_of({run: values[run] - best[run] for run in values}))
+    return DecodedRow(name, gold, over_base, over_experts, closed, of_ceiling)
 
 
 def mean_alphas(alphas: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rlx.comparison.decoders import CEILING, DecodedRow
+from rlx.comparison.decoders import CEILING, EXPERT, DecodedRow
+from rlx.comparison.paired import Difference
 from rlx.comparison.ratio import Ratio
 from rlx.metric.interval import mean_interval
 from rlx.reporting.figure.gallery import FigureFile
 from rlx.reporting.verdict import bounds, number
 
-HEADINGS = ("policy", "gold", "over the untuned", "gap closed", "of the ceiling's gold")
+HEADINGS = ("policy", "gold", "over the untuned", "over the best expert", "gap closed", "of the ceiling's gold")
 
 
 def render_decoders(
@@ -44,28 +45,31 @@ def headline(rows: Sequence[DecodedRow]) -> str:
     ceiling = next(row for row in rows if row.name == CEILING)
     if ceiling.over_base is None or not ceiling.over_base.distinguishable or ceiling.over_base.value < 0:
         return "No gap to close: tuning the large policy directly was not measured to gain gold"
-    decoded = [row for row in rows if row.closed is not None and not row.name.startswith("expert ")]
-    found = [row for row in decoded if row.closed and row.closed.value is not None]
-    if not found:
-        return "Nothing can be said yet"
-    best = max(found, key=lambda row: row.gold.value)
-    assert best.closed is not None
-    return f"{best.name} closes {_share(best.closed)} of the gap to the large policy tuned directly"
+    found = [row for row in rows if row.closed is not None and not row.name.startswith(EXPERT)]
+    if not found or any(row.closed is None or row.closed.value is None for row in found):
+        return "Nothing can be said yet: too few data seeds"
+    return "; ".join(f"{row.name} closes {_share(row.closed)} of the gap" for row in found if row.closed)
 
 
 def sentences(rows: Sequence[DecodedRow]) -> list[str]:
-    """Each decoder against the untuned large policy, and pairs of decoders that the intervals tell apart."""
+    """Each decoder against the untuned large policy and against the best of its experts alone."""
     lines = []
     for row in rows:
-        if row.over_base is None or row.name == CEILING:
+        if row.over_base is None or row.over_experts is None:
             continue
-        word = (
-            "is not told apart from the untuned large policy"
-            if not row.over_base.distinguishable
-            else f"has {'more' if row.over_base.value > 0 else 'less'} gold than the untuned large policy"
+        lines.append(f"{row.name} against the untuned large policy: {_words(row.over_base)}.")
+        lines.append(f"{row.name} against the expert alone that has the most gold: {_words(row.over_experts)}.")
+    if any(row.over_experts is not None and not row.over_experts.distinguishable for row in rows):
+        lines.append(
+            "Where a decoder cannot be told apart from an expert alone, the large policy's size has not been shown to add anything."
         )
-        lines.append(f"{row.name[0].upper()}{row.name[1:]} {word}: {_difference(row)}.")
     return lines
+
+
+def _words(found: Difference) -> str:
+    if not found.distinguishable:
+        return f"cannot be told apart, {_difference(found)} gold"
+    return f"{'more' if found.value > 0 else 'less'} gold, {_difference(found)}"
 
 
 def cells(rows: Sequence[DecodedRow]) -> list[tuple[str, ...]]:
@@ -74,7 +78,8 @@ def cells(rows: Sequence[DecodedRow]) -> list[tuple[str, ...]]:
         (
             row.name,
             number(row.gold.value) + ("" if row.gold.alike else bounds(*mean_interval(row.gold.values_U))),
-            "" if row.over_base is None else _difference(row),
+            "" if row.over_base is None else _difference(row.over_base),
+            "" if row.over_experts is None else _difference(row.over_experts),
             "" if row.closed is None else _share(row.closed),
             "" if row.of_ceiling is None else _share(row.of_ceiling),
         )
@@ -82,9 +87,7 @@ def cells(rows: Sequence[DecodedRow]) -> list[tuple[str, ...]]:
     ]
 
 
-def _difference(row: DecodedRow) -> str:
-    found = row.over_base
-    assert found is not None
+def _difference(found: Difference) -> str:
     low_high = "" if found.low is None or found.high is None else bounds(found.low, found.high)
     return f"{number(found.value, plus=True)}{low_high}"
 

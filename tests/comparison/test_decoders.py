@@ -18,7 +18,7 @@ def measured(fused=(4.0, 4.5, 4.2, 4.4), ceiling=(5.0, 5.5, 5.1, 5.3), base=(1.0
 
 def test_rows_go_from_the_untuned_policy_to_the_one_tuned_directly():
     rows = rows_of(measured())
-    assert [row.name for row in rows] == [BASE, "expert small, alone", "decoder=proxy", "decoder=fusion", CEILING]
+    assert [row.name for row in rows] == [BASE, "expert alone: small", "decoder=proxy", "decoder=fusion", CEILING]
     assert [row.gold.num for row in rows] == [4] * 5
 
 
@@ -28,6 +28,7 @@ def test_the_gap_is_counted_both_ways():
     assert fusion.of_ceiling.value == pytest.approx(4.275 / 5.225)
     assert fusion.closed.low < fusion.closed.value < fusion.closed.high
     assert fusion.over_base.value == pytest.approx(4.275 - 1.05)
+    assert fusion.over_experts.value == pytest.approx(4.275 - 3.15) and fusion.over_experts.distinguishable
 
 
 def test_no_gap_no_share_of_it():

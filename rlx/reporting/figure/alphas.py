@@ -10,7 +10,7 @@ from rlx.reporting.figure.style import INK, PROXY, QUIET, new, zero_line
 from rlx.run.record import RunRecord
 
 TITLE = "How much of the experts' change is taken"
-ABSENT = "it takes a decoder with experts."
+ABSENT = "it takes a decoder with experts, and an alpha that changes."
 MIN_SHARE = 0.1  # of the completions must reach a place for it to be drawn
 CAPTION = (
     "Left: alpha at each token, all experts together: mean (line) and middle half of the completions (band), at places that at "
@@ -20,11 +20,14 @@ CAPTION = (
 
 
 def draw(records: Sequence[RunRecord]) -> tuple[Figure, str] | None:
-    """The figure of all completions of the records and its caption; None where none has alphas."""
+    """The figure of all completions of the records and its caption; None where none has
+    alphas, or only one value of them."""
     alphas = [row["alphas"] for record in records for row in record.final_samples().values() if row.get("alphas")]
     if not alphas:
         return None
     along, counts, shares = mean_alphas(alphas)
+    if len(shares) == 1:
+        return None
     kept = counts >= MIN_SHARE * counts[0]
     low, _, high, mean = along[:, kept]
     places = np.arange(1, kept.sum() + 1)
@@ -33,7 +36,7 @@ def draw(records: Sequence[RunRecord]) -> tuple[Figure, str] | None:
     left.fill_between(places, low, high, color=PROXY, alpha=0.18, linewidth=0)
     left.plot(places, mean, color=PROXY)
     left.set(xlabel="token of the completion", ylabel="alpha", ylim=(-0.05, max(2.05, float(high.max()) + 0.1)))
-    width = 0.8 * min(np.diff(shares[:, 0]), default=0.1)
+    width = 0.8 * min(np.diff(shares[:, 0]))
     right.bar(shares[:, 0], 100 * shares[:, 1], width=width, color=PROXY)
     right.axvline(1.0, color=QUIET, linewidth=1, zorder=1)
     right.set(xlabel="alpha", ylabel="% of tokens")

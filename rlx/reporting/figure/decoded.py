@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rlx.comparison.decoders import BASE, CEILING, DecodedRow
+from rlx.comparison.decoders import BASE, CEILING, EXPERT, DecodedRow
 from rlx.metric.interval import mean_interval
 from rlx.reporting.figure.style import FAINT, GOLD, INK, PROXY, QUIET, THIRD, new
 
@@ -26,7 +26,7 @@ def draw(rows: Sequence[DecodedRow]) -> tuple[Figure, str] | None:
     for name in (BASE, CEILING):
         axis.axvline(means[name], color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     for place, row in enumerate(rows):
-        colour = QUIET if row.name in (BASE, CEILING) else THIRD if row.name.startswith("expert ") else PROXY
+        colour = QUIET if row.name in (BASE, CEILING) else THIRD if row.name.startswith(EXPERT) else PROXY
         colour = GOLD if row.name == CEILING else colour
         values_U = row.gold.values_U
         spread = np.linspace(-0.13, 0.13, len(values_U)) if len(values_U) > 1 else np.zeros(1)
