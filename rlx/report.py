@@ -1,5 +1,6 @@
 """`rlx report RUN` or `rlx report SWEEP`: what a run, or a sweep, has shown, as one page to send to a colleague."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -72,11 +73,13 @@ def write_external(record: RunRecord) -> Path:
 
 
 def write_decoders(sweep_dir: Path, measured: Sequence[Mapping[str, Any]]) -> Path:
-    """Write decoders.html, decoders.json and their figures into `sweep_dir`; return the page's path."""
+    """Write decoders-<hash8 of the experts>.html and .json, and their figures, into `sweep_dir`; return the page's path."""
     try:
         rows = rows_of(measured)
     except ValueError as ex:
         raise UserError(f"{sweep_dir.name}: {ex}; measure with the run's own evaluation.final_num_prompts") from None
+    experts = list(dict.fromkeys(expert for one in measured for expert in one["experts"]))
+    stem = f"decoders-{hashlib.sha256(json.dumps(experts).encode()).hexdigest()[:8]}"
     names = list(dict.fromkeys(one["decoder"] for one in measured))
     subjects: list[tuple[Any, Any, str]] = [(decoded, rows, "decoded")]
     for name in names:
@@ -84,12 +87,11 @@ def write_decoders(sweep_dir: Path, measured: Sequence[Mapping[str, Any]]) -> Pa
         subjects.append((alphas, records, f"alphas_{name.partition('=')[2]}"))
     figures = []
     for module, subject, name in subjects:
-        for figure in written([module], subject, sweep_dir / "figures", name):
+        for figure in written([module], subject, sweep_dir / "figures" / stem, name):
             title = f"{figure.title}: {name.partition('_')[2]}" if module is alphas else figure.title
             figures.append(figure._replace(title=title))
-    experts = list(dict.fromkeys(expert for one in measured for expert in one["experts"]))
-    atomic.write(sweep_dir / "decoders.json", json.dumps([_listed(one) for one in measured], indent=1) + "\n")
-    _write(page := sweep_dir / "decoders.html", render_decoders(sweep_dir.name, rows, experts, figures))
+    atomic.write(sweep_dir / f"{stem}.json", json.dumps([_listed(one) for one in measured], indent=1) + "\n")
+    _write(page := sweep_dir / f"{stem}.html", render_decoders(sweep_dir.name, rows, experts, figures))
     return page
 
 

@@ -214,11 +214,12 @@ def test_a_sweep_counts_the_gap_over_its_data_seeds(here, capsys):
     )
     words = [large.name, "decoder=proxy,fusion", f"decoder.experts=[{small.name}]", "decoder.step=0.5"]
     assert main(["evaluate", *words]) == 0
-    found = json.loads((large / "decoders.json").read_text())
+    (listing,) = large.glob("decoders-*.json")
+    found = json.loads(listing.read_text())
     assert [(one["data_seed"], one["decoder"]) for one in found] == [
         (seed, decoder) for seed in range(3) for decoder in ("decoder=proxy", "decoder=fusion")
     ]
-    page = (large / "decoders.html").read_text()
+    page = listing.with_suffix(".html").read_text()
     assert "large, tuned directly" in page and "3 data seeds" in page and page.count("<img") == 2
     made = {one["path"]: (Path(one["path"]) / "evaluation.json").stat().st_mtime_ns for one in found}
     assert main(["evaluate", *words]) == 0  # nothing is measured twice
