@@ -67,6 +67,17 @@ def _row(name: str, values: Mapping[Run, float], golds: Mapping[str, Mapping[Run
     return DecodedRow(name, gold, over_base, over_experts, closed, of_ceiling)
 
 
+def between(rows: Sequence[DecodedRow]) -> list[tuple[str, str, Difference]]:
+    """Every pair of decoders, the later one first, with the paired difference of their gold."""
+    decoders = [row for row in rows if row.name not in (BASE, CEILING) and not row.name.startswith(EXPERT)]
+    found = []
+    for i, second in enumerate(decoders):
+        for first in decoders[:i]:
+            gaps_U = second.gold.values_U - first.gold.values_U
+            found.append((second.name, first.name, difference_of(units_of({(k, k): x for k, x in enumerate(gaps_U)}))))
+    return found
+
+
 def mean_alphas(alphas: Sequence[Sequence[Sequence[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Along the text: quartiles and mean of the experts' alphas together at each place, (4, T), the number of completions
     that reach it, (T,), and the share of tokens at each value, (A, 2), from B lists of E lists of tokens."""

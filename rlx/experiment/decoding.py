@@ -55,7 +55,7 @@ def fused(large: PreTrainedModel, decoder: Decoder, cell: Cell, config: Mapping[
     log.info(
         "one policy of %.3g M parameters and %s of %s M",
         sizes[0] / 1e6,
-        f"{len(experts)} expert{'s' if len(experts) > 1 else ''} with {len(bases)} base{'s' if len(bases) > 1 else ''}",
+        f"{len(experts)} expert{'s' if len(experts) > 1 else ''} with {len(loaded)} base{'s' if len(loaded) > 1 else ''}",
         ", ".join(f"{size / 1e6:.3g}" for size in sizes[1:]),
     )
     return policy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rlx.comparison.decoders import CEILING, EXPERT, DecodedRow
+from rlx.comparison.decoders import CEILING, EXPERT, DecodedRow, between
 from rlx.comparison.paired import Difference
 from rlx.comparison.ratio import Ratio
 from rlx.metric.interval import mean_interval
@@ -59,6 +59,7 @@ def sentences(rows: Sequence[DecodedRow]) -> list[str]:
             continue
         lines.append(f"{row.name} against the untuned large policy: {_words(row.over_base)}.")
         lines.append(f"{row.name} against the expert alone that has the most gold: {_words(row.over_experts)}.")
+    lines += [f"{one} against {other}: {_words(found)}." for one, other, found in between(rows)]
     if any(row.over_experts is not None and not row.over_experts.distinguishable for row in rows):
         lines.append(
             "Where a decoder cannot be told apart from an expert alone, the large policy's size has not been shown to add anything."

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlx.comparison.decoders import BASE, CEILING, mean_alphas, rows_of
+from rlx.comparison.decoders import BASE, CEILING, between, mean_alphas, rows_of
 
 
 def measured(fused=(4.0, 4.5, 4.2, 4.4), ceiling=(5.0, 5.5, 5.1, 5.3), base=(1.0, 1.2, 0.9, 1.1)):
@@ -29,6 +29,11 @@ def test_the_gap_is_counted_both_ways():
     assert fusion.closed.low < fusion.closed.value < fusion.closed.high
     assert fusion.over_base.value == pytest.approx(4.275 - 1.05)
     assert fusion.over_experts.value == pytest.approx(4.275 - 3.15) and fusion.over_experts.distinguishable
+
+
+def test_decoders_are_compared_with_each_other_pair_by_pair():
+    ((one, other, found),) = between(rows_of(measured(fused=(4.0, 4.6, 4.1, 4.4))))
+    assert (one, other) == ("decoder=fusion", "decoder=proxy") and found.value == pytest.approx(1.0) and found.num == 4
 
 
 def test_no_gap_no_share_of_it():
