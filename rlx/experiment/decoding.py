@@ -51,13 +51,8 @@ def fused(large: PreTrainedModel, decoder: Decoder, cell: Cell, config: Mapping[
             loaded[content] = load_policy(own.model, base_dir, f"{key}, its start")
         bases.append(loaded[content])
     policy = FusedPolicy(large, experts, bases, decoder.coefficients)
-    sizes = [sum(p.numel() for p in model.parameters()) for model in (large, *policy.small)]
-    log.info(
-        "one policy of %.3g M parameters and %s of %s M",
-        sizes[0] / 1e6,
-        f"{len(experts)} expert{'s' if len(experts) > 1 else ''} with {len(loaded)} base{'s' if len(loaded) > 1 else ''}",
-        ", ".join(f"{size / 1e6:.3g}" for size in sizes[1:]),
-    )
+    sizes = ", ".join(f"{sum(p.numel() for p in model.parameters()) / 1e6:.3g}" for model in (large, *policy.small))
+    log.info("experts: %d, their bases: %d; M parameters of all models: %s", len(experts), len(loaded), sizes)
     return policy
 
 
