@@ -191,11 +191,11 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
             )
         if other := next((word for word in words if "=" not in word), None):
             raise UserError(f"{other}: with --policy there is no RUN, only key=value")
-        from rlx.command.decoding import check_decoding
+        from rlx.command.decoding import check_decoding, decoders_of, one_of, separated
         from rlx.command.external import composed
 
-        decoder, others = _decoder(words)
-        config = composed(parsed.start, others)
+        own, others = separated(words)
+        decoder, config = one_of(decoders_of(own)), composed(parsed.start, others)
         check_decoding(config, decoder)
         module = importlib.import_module("rlx.evaluate")
         return module.run_external(parsed.policy, parsed.start, config, words, decoder)
@@ -230,18 +230,7 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
         return module.plan_decoded([job])
     if job.decoder.get("experts") or job.decoder["policy"] == "start":
         return module.run_decoded(job, words)
-    return module.run(run_dir, job.config, [word for word in words if word != "decoder=plain"])
-
-
-def _decoder(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The one decoder that the words ask for, and the other words."""
-    from rlx.command.decoding import decoders_of, separated
-
-    own, others = separated(words)
-    decoders = decoders_of(own)
-    if len(decoders) > 1:
-        raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
-    return decoders[0], others
+    return module.run(run_dir, job.config, decoding.separated(words)[1])
 
 
 def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:

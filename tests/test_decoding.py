@@ -64,6 +64,16 @@ def test_fusion_is_measured_beside_the_untuned_policy_the_expert_and_the_ceiling
     assert "by dynamic logit fusion" in page and "How much of the experts" in page and page.count("<img") == 1
 
 
+def test_a_plan_says_what_is_loaded_and_runs_nothing(here, capsys):
+    before = sorted((here / "runs").rglob("*"))
+    assert main(["evaluate", "large-seed0", "decoder=proxy", "decoder.experts=[small-seed0]", "--plan"]) == 0
+    said = capsys.readouterr().out
+    assert "843,904" in said and said.count("139,072") == 2 and "1 measurements of 16 completions each" in said
+    assert sorted((here / "runs").rglob("*")) == before
+    assert main(["evaluate", "large-seed0", "--plan"]) == 2
+    assert "--plan goes with decoder=..." in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_alpha_0_is_the_plain_policy_word_for_word(here):
     zero = measured(here, "large-seed0", "decoder=proxy", "decoder.experts=[small-seed0]", "decoder.alpha=0")

@@ -132,6 +132,13 @@ def check_expert(path: Path) -> None:
         )
 
 
+def one_of(decoders: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the only one. Raises UserError for several."""
+    if len(decoders) > 1:
+        raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
+    return decoders[0]
+
+
 def decoder_name(decoder: Mapping[str, Any]) -> str:
     """`decoder=fusion`, as it was typed."""
     return f"{GROUP}={decoder['choice']}"
@@ -162,9 +169,7 @@ class DecodingJob:
 
 def decoding_job(run_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> DecodingJob:
     """Return what is to be measured of one run. Raises UserError for several decoders, and for experts that are no runs."""
-    if len(decoders) > 1:
-        raise UserError("a run is measured by one decoder at a time; several are for a sweep's directory")
-    (decoder,), (_, others) = decoders, separated(words)
+    decoder, (_, others) = one_of(decoders), separated(words)
     config = overridden(load_config(run_dir / "config.yaml"), others)
     check_decoding(config, decoder)
     seeds = (int(config["seed"]), int(config["data_seed"]))
