@@ -6,7 +6,7 @@ shorter text is shorter: a model that likes length likes every group a little, i
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedConfig
 
 from rlx.artefact.store import Store
 from rlx.attribution.importance import (
@@ -166,9 +167,9 @@ class Encoded:
     rows: list[list[int]]
     places_SB: Tensor
 
-    def of_model(self, path: Path, load: Callable[[Path], Any] = load_reward_model) -> tuple[Tensor, Any]:
+    def of_model(self, path: Path) -> tuple[Tensor, PreTrainedConfig]:
         """Raw scores of all coalitions, (S, B) in float64, and the config of the reward model at `path`."""
-        model = on_device(load(path))
+        model = on_device(load_reward_model(path))
         return score_rows(model, self.rows).double()[self.places_SB], model.config
 
 

@@ -7,6 +7,7 @@ from rlx.cli import main
 from rlx.command.check import checked
 from rlx.command.compose import compose
 from rlx.experiment.cell import cell_of
+from rlx.experiment.on_pairs import cleaning_metrics, cleaning_of
 from rlx.run.name import run_name
 from rlx.run.state import load_config
 from rlx.supervised.reward_model import RewardMember
@@ -53,6 +54,16 @@ def test_a_cleaner_adds_its_artefacts_and_shares_all_others():
     # Built in the order in which they are needed.
     names = list(cleaned)
     assert names.index("pair weights") < names.index("score head") < names.index("reward model 1")
+
+
+def test_the_summary_has_the_auc_beside_that_of_the_small_loss_where_labels_were_flipped(tmp_path):
+    told = {"pairs": 100, "weights": {"effective_pairs": 80.0}, "flips": None}
+    assert cleaning_metrics(None) == {} and cleaning_metrics(told) == {"cleaning/effective_share": 0.8}
+    told["flips"] = {"weights": {"auc": 0.7}, "small_loss": {"auc": 0.6}}
+    (tmp_path / "cleaning.json").write_text(json.dumps(told))
+    found = cleaning_metrics(cleaning_of({"pair weights": tmp_path}))
+    assert found == {"cleaning/effective_share": 0.8, "cleaning/auc": 0.7, "cleaning/auc_small_loss": 0.6}
+    assert cleaning_of({"reward model 0": tmp_path}) is None
 
 
 @pytest.mark.slow

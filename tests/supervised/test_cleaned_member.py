@@ -132,3 +132,12 @@ def test_all_members_of_a_cleaned_reward_share_one_set_of_weights_and_no_plain_r
     assert cleaned(index=0).pair_weights == cleaned(index=3).pair_weights
     text = json.dumps(canonical(plain))
     assert "lean" not in text.replace("CleanPairs", "") and "weights" not in text
+
+
+def test_adapters_learn_from_weighed_pairs_too(base, store):
+    model, cleaner = pretrained(base, lora_rank=2), Oracle(3, "trunk", 1e-2)
+    fields = (WordWorld(), model, sft(), reward_model(num_epochs=4.0), 0.25, 0)
+    plain, weighed = RewardMember(*fields), CleanedRewardMember(*fields, cleaner, False)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    one, other = (load_file(store.fetch(member, 0) / "model.safetensors")[name] for member in (plain, weighed))
+    assert not torch.equal(one, other)
