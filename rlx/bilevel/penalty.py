@@ -31,17 +31,19 @@ def psi(problem: Bilevel, x: Tensor, y: Tensor, z: Tensor, sigma: float, sample:
 def psi_gradient(problem: Bilevel, x: Tensor, y: Tensor, z: Tensor, sigma: float, sample: Sample = None) -> Tensor:
     """Return grad_x f(x, y) + (grad_x g(x, y) - grad_x g(x, z)) / sigma, in the shape of x: grad psi_sigma(x) at the
     minimisers y and z. Both terms of the difference take one `sample`, whose noise cancels where y is near z."""
-    at = x.detach().requires_grad_()
-    return _gradient(psi(problem, at, y.detach(), z.detach(), sigma, sample), at)
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        return _gradient(psi(problem, at, y.detach(), z.detach(), sigma, sample), at)
 
 
 def lower_gradients(
     problem: Bilevel, x: Tensor, y: Tensor, z: Tensor, sigma: float, sample: Sample = None
 ) -> tuple[Tensor, Tensor]:
     """Return grad_y h_sigma(x, y) and grad_z g(x, z), in the shape of y, on one `sample`."""
-    fixed, at_y, at_z = x.detach(), y.detach().requires_grad_(), z.detach().requires_grad_()
-    of_y = _gradient(penalised(problem, fixed, at_y, sigma, sample), at_y)
-    return of_y, _gradient(problem.lower(fixed, at_z, sample), at_z)
+    with torch.enable_grad():
+        fixed, at_y, at_z = x.detach(), y.detach().requires_grad_(), z.detach().requires_grad_()
+        of_y = _gradient(penalised(problem, fixed, at_y, sigma, sample), at_y)
+        return of_y, _gradient(problem.lower(fixed, at_z, sample), at_z)
 
 
 def proximal(gradient: Tensor, y: Tensor, centre: Tensor, rho: float | None) -> Tensor:
@@ -77,7 +79,7 @@ def falling(first: float, last: float, num_steps: int) -> Schedule:
 
 
 def _gradient(value: Tensor, at: Tensor) -> Tensor:
-    if not value.requires_grad:  # a loss in which the variable does not occur
+    if not value.requires_grad:  # a loss in which the variable does not occur; gradients are on here, whoever calls
         return torch.zeros_like(at)
     (found,) = torch.autograd.grad(value, at, allow_unused=True, materialize_grads=True)
     return found

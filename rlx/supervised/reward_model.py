@@ -149,8 +149,9 @@ class RewardMember:
         r = self.reward_model
         training = r.training(f"reward model {self.index}", learning_rate, seed_of("reward model", seed, self.index))
         trunk = self.model.reward_trunk(store.fetch(policy, seed) / folder)
+        head = load_head(store.fetch(self.head, seed))
         with torch.no_grad():
-            trunk.score.weight.copy_(load_head(store.fetch(self.head, seed)))  # pyright: ignore
+            trunk.score.weight.copy_(head)  # pyright: ignore
         member = Member(
             self.model,
             trunk,

@@ -86,6 +86,15 @@ def test_lower_gradients_vanish_at_the_solutions_and_only_there():
     torch.testing.assert_close(of_z, y - z)
 
 
+def test_gradients_are_taken_also_where_the_caller_has_turned_them_off():
+    problem = quadratic()
+    y, z = at(problem, X, 0.2)
+    with torch.no_grad():
+        off = psi_gradient(problem, X, y, z, 0.2), *lower_gradients(problem, X, z, y, 0.2)
+    on = psi_gradient(problem, X, y, z, 0.2), *lower_gradients(problem, X, z, y, 0.2)
+    assert all(torch.equal(a, b) and a.abs().max() > 0 for a, b in zip(off, on, strict=True))
+
+
 def test_the_proximal_form_has_its_zero_at_the_proximal_point():
     # h(y) = y^2 / 2 and rho = 1/2: prox(w) = w / (1 + rho) = 2 w / 3.
     centre = torch.tensor([3.0])

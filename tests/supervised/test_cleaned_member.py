@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 from word_world import WordWorld, pretrained, reward_model, sft
 
-from rlx.artefact.store import canonical
+from rlx.artefact.store import Store, canonical
 from rlx.cleaner.bilevel import Bilevel
 from rlx.cleaner.oracle import Oracle
 from rlx.core.error import UserError
@@ -141,3 +141,11 @@ def test_adapters_learn_from_weighed_pairs_too(base, store):
     name = "model.layers.0.self_attn.q_proj.weight"
     one, other = (load_file(store.fetch(member, 0) / "model.safetensors")[name] for member in (plain, weighed))
     assert not torch.equal(one, other)
+
+
+def test_weights_are_the_same_whether_they_are_built_by_themselves_or_on_the_way_to_a_member(cleaned, tmp_path, store):
+    recipe = cleaned(index=1)
+    own = Store(tmp_path)
+    own.fetch(recipe, 0)
+    one, other = (load_file(s.fetch(recipe.pair_weights, 0) / "weights.safetensors")["weights"] for s in (store, own))
+    assert torch.equal(one, other) and len(set(one.tolist())) > 1
