@@ -1,5 +1,8 @@
 """A reward model is trained, in one process, for a world with groups of factors; and the reference exists."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rlx.core.rules import Config, kind
 from rlx.core.signature import constant
 
@@ -11,7 +14,7 @@ def a_reward_model_is_trained(config: Config) -> str | None:
 
 
 def the_world_names_its_groups(config: Config) -> str | None:
-    if _groups(config) is not None:
+    if _groups(config["world"]) is not None:
         return None
     return (
         f"attribution=consistent: world={config['choices'].get('world')} has no groups of factors that can be taken out of a "
@@ -20,7 +23,7 @@ def the_world_names_its_groups(config: Config) -> str | None:
 
 
 def the_prior_is_of_its_groups(config: Config) -> str | None:
-    attribution, groups = config["attribution"], _groups(config) or ()
+    attribution, groups = config["attribution"], _groups(config["world"]) or ()
     prior, reference = attribution["prior"] or (), attribution["reference"]
     if reference != "given":
         return f"attribution.prior is for attribution.reference=given, not {reference}" if prior else None
@@ -52,9 +55,9 @@ def one_process_trains(config: Config) -> str | None:
     )
 
 
-def _groups(config: Config) -> tuple[str, ...] | None:
+def _groups(world: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The groups of the world's class, read without importing it."""
-    return constant(str(config["world"]["_target_"]), "factor_groups")
+    return constant(str(world["_target_"]), "factor_groups")
 
 
 RULES = (

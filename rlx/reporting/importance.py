@@ -74,9 +74,10 @@ def sentences(record: RunRecord) -> list[str]:
         (row, held["held_to"]) for row, held in zip(members, record.members, strict=False) if held.get("held_to")
     ]:
         gaps = [sum(held[g] * math.log(held[g] / row["share"][g]) for g in groups) for row, held in held_to]
+        mean = number(sum(gaps) / len(gaps))
         said.append(
-            f"The loss held {all_of} to a reference (docs/attribution.md): KL(reference ‖ member) is {number(sum(gaps) / len(gaps))} nats on "
-            "these texts, mean over members."
+            f"The loss held {all_of} to a reference (docs/attribution.md): KL(reference ‖ member) is {mean} nats on these texts, "
+            "mean over members."
         )
     if gold:
         means = {g: sum(row["share"][g] for row in members) / len(members) for g in groups}

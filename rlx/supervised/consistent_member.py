@@ -79,6 +79,7 @@ class ConsistentRewardMember(RewardMember):
     def _world(self) -> FactorWorld:
         if not isinstance(self.world, FactorWorld):
             raise UserError(
-                "attribution=consistent: the world has no groups of factors that can be taken out of a text; choose attribution=none"
+                "attribution=consistent: the world has no groups of factors that can be taken out of a text; choose "
+                "attribution=none"
             )
         return self.world

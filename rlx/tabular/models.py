@@ -10,6 +10,7 @@ sign would have to pass through no importance to mend it, where the divergence i
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def mlp(
     with random_state_kept():
         torch.manual_seed(seed % 2**31)
         sizes = [x_BF.shape[1], *[numbers.hidden_size] * numbers.num_layers]
-        layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.Tanh())]
+        layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.Tanh())]
         network = nn.Sequential(*layers, nn.Linear(sizes[-1], 1)).double()
     optimizer = torch.optim.AdamW(network.parameters(), numbers.learning_rate, weight_decay=numbers.weight_decay)
 

@@ -98,7 +98,7 @@ def test_the_page_shows_it_with_every_name_escaped(record, tmp_path):
 def test_the_figure_draws_every_model_with_its_error(record):
     drawn = figure.draw(record)
     assert drawn is not None
-    left, right = drawn[0].axes
+    left, _ = drawn[0].axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["topic", "<b>small</b> words", "polite"]
     assert len(left.containers) == 4
     # Gold's diamond stands at its shares, in the order of the labels.

@@ -116,7 +116,7 @@ def test_the_wrong_reference_is_golds_in_reverse(held, store):
 
 def test_a_world_that_names_no_groups_or_has_no_judge_is_refused(held, member, store):
     given = held(plain=member(0, WordWorld(given=True)), reference="gold")
-    with pytest.raises(UserError, match="attribution.reference=gold: this world has no judge that is a program"):
+    with pytest.raises(UserError, match=r"attribution\.reference=gold: this world has no judge that is a program"):
         given.penalty(store, 0)
     with pytest.raises(UserError, match="the world has no groups of factors"):
         replace(held(), world=object()).penalty(store, 0)  # pyright: ignore

@@ -87,13 +87,12 @@ def test_a_penalty_from_the_start_can_lock_in_a_wrong_sign_and_a_late_one_does_n
     from dataclasses import replace
 
     given, reference = part(lambda x: x[:, 0] + x[:, 2], rows=200), [0.49, 0.02, 0.49]
-    errors = {
-        begin: [
-            float((mlp(given, replace(NUMBERS, penalty_from=begin), GROUPS, reference, 10.0, seed)(torch.from_numpy(given.x_BF)) - torch.from_numpy(given.y_B)).square().mean())
-            for seed in range(8)
-        ]
-        for begin in (0.0, 0.5)
-    }  # fmt: skip
+
+    def error(begin: float, seed: int) -> float:
+        network = mlp(given, replace(NUMBERS, penalty_from=begin), GROUPS, reference, 10.0, seed)
+        return float((network(torch.from_numpy(given.x_BF)) - torch.from_numpy(given.y_B)).square().mean())
+
+    errors = {begin: [error(begin, seed) for seed in range(8)] for begin in (0.0, 0.5)}
     assert max(errors[0.0]) > 1.0 > max(errors[0.5])
 
 
