@@ -10,8 +10,8 @@ from rlx.reporting.figure.style import BAD, GOOD, PROXY, QUIET, THIRD, EndLabel,
 TITLE = "What the weight of the penalty does"
 ABSENT = "it takes two weights."
 CAPTION = (
-    "Means over {seeds} seeds with 95 % intervals, by the weight of the penalty; the leftmost point is the network without it. Left: "
-    "R² on test rows. Right: {right}."
+    "Means over {seeds} seeds with 95 % intervals, by the weight of the penalty; "
+    "the leftmost point is the network without it. Left: R² on test rows. Right: {right}."
 )
 COLOURS = {"models": PROXY, "truth": GOOD, "wrong": BAD, "given": THIRD}
 TO_TRUTH, AMONG = (
