@@ -11,7 +11,7 @@ def a_reward_model_is_trained(config: Config) -> str | None:
 
 
 def the_world_names_its_groups(config: Config) -> str | None:
-    if _groups(config) is not None:
+    if _groups(config["world"]["_target_"]) is not None:
         return None
     return (
         f"attribution=consistent: world={config['choices'].get('world')} has no groups of factors that can be taken out of a "
@@ -20,7 +20,7 @@ def the_world_names_its_groups(config: Config) -> str | None:
 
 
 def the_prior_is_of_its_groups(config: Config) -> str | None:
-    attribution, groups = config["attribution"], _groups(config) or ()
+    attribution, groups = config["attribution"], _groups(config["world"]["_target_"]) or ()
     prior, reference = attribution["prior"] or (), attribution["reference"]
     if reference != "given":
         return f"attribution.prior is for attribution.reference=given, not {reference}" if prior else None
@@ -52,9 +52,9 @@ def one_process_trains(config: Config) -> str | None:
     )
 
 
-def _groups(config: Config) -> tuple[str, ...] | None:
-    """The groups of the world's class, read without importing it."""
-    return constant(str(config["world"]["_target_"]), "factor_groups")
+def _groups(world: str) -> tuple[str, ...] | None:
+    """The groups that the world's class names, read without importing it."""
+    return constant(world, "factor_groups")
 
 
 RULES = (
