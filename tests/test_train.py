@@ -320,7 +320,7 @@ def test_a_run_may_be_measured_again(whole, cache, monkeypatch, capsys):
     again = written["metrics"]
     assert written["overrides"] == ["evaluation.num_prompts=16"]
     summary = json.loads((whole / "summary.json").read_text())
-    of_policy = {name: value for name, value in summary.items() if not name.startswith("pairs/")}
+    of_policy = {name: value for name, value in summary.items() if not name.startswith(("pairs/", "importance/"))}
     assert again == pytest.approx(of_policy, rel=1e-5, abs=1e-5)
     assert main(["evaluate", str(whole), "sampler.temperature=0.7", "evaluation.num_prompts=16"]) == 0
     cooler = json.loads((whole / "evaluation.json").read_text())

@@ -123,7 +123,7 @@ def test_progress_is_told_at_every_step():
     ("words", "line"),
     [
         (["cleaner.num_trusted=0"], r"cleaner.num_trusted=0: must be more than 0"),
-        (["cleaner.last_sigma=2"], r"cleaner.last_sigma=2 is more than cleaner.first_sigma=1: sigma falls"),
+        (["cleaner.last_sigma=20"], r"cleaner.last_sigma=20 is more than cleaner.first_sigma=10: sigma falls"),
         (["cleaner.momentum=1"], r"cleaner.momentum=1: the first direction would be kept"),
         (["reward=gold"], r"cleaner=bilevel weighs the pairs of reward models, and reward=gold has none"),
     ],
