@@ -26,7 +26,16 @@ def told(tmp_path):
     (tmp_path / "report.html").write_text("<h1>report</h1>")
     tracker.file(tmp_path / "report.html")
     tracker.finish({"gold/win_rate": 0.75})
+    wait_for_the_end(tmp_path)
     return tmp_path
+
+
+def wait_for_the_end(run_dir: Path) -> None:
+    """W&B's own process may write its file after `finish` has returned."""
+    deadline = time.monotonic() + 60
+    while not any(record.HasField("exit") for file in files(run_dir) for record in records(file)):
+        assert time.monotonic() < deadline, "no file with an end"
+        time.sleep(0.05)
 
 
 def test_an_offline_file_holds_what_was_told(told):

@@ -12,6 +12,8 @@ from wandb.proto import wandb_internal_pb2 as pb
 def records(path: Path) -> Iterator[Any]:
     """Every whole record; a record that was cut off while being written ends the reading."""
     data = path.read_bytes()
+    if len(data) < 7:  # its header is not written yet
+        return
     assert data[:4] == b":W&B", data[:8]
     position, part = 7, b""
     while position + 7 <= len(data):
