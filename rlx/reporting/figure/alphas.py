@@ -17,17 +17,17 @@ CAPTION = (
     "least a tenth of the {num} completions reach. Right: the share of tokens at each alpha. At 1 all of the change that training "
     "made to the small policies is added to the large one's logits (proxy tuning); at 0 none."
 )
+AT_BOUND = " {share:.0f} % of the tokens are at the largest alpha of the grid, {high:g} (decoder.high)."
 
 
 def draw(records: Sequence[RunRecord]) -> tuple[Figure, str] | None:
     """The figure of all completions of the records and its caption; None where none has
-    alphas, or only one value of them."""
-    alphas = [row["alphas"] for record in records for row in record.final_samples().values() if row.get("alphas")]
+    alphas that are chosen at each token."""
+    chosen = [record for record in records if "alpha" not in (record.config.get("decoder") or {})]  # a constant
+    alphas = [row["alphas"] for record in chosen for row in record.final_samples().values() if row.get("alphas")]
     if not alphas:
         return None
     along, counts, shares = mean_alphas(alphas)
-    if len(shares) == 1:
-        return None
     kept = counts >= MIN_SHARE * counts[0]
     low, _, high, mean = along[:, kept]
     places = np.arange(1, kept.sum() + 1)
@@ -36,9 +36,12 @@ def draw(records: Sequence[RunRecord]) -> tuple[Figure, str] | None:
     left.fill_between(places, low, high, color=PROXY, alpha=0.18, linewidth=0)
     left.plot(places, mean, color=PROXY)
     left.set(xlabel="token of the completion", ylabel="alpha", ylim=(-0.05, max(2.05, float(high.max()) + 0.1)))
-    width = 0.8 * min(np.diff(shares[:, 0]))
+    width = 0.8 * min(np.diff(shares[:, 0]), default=0.1)
     right.bar(shares[:, 0], 100 * shares[:, 1], width=width, color=PROXY)
     right.axvline(1.0, color=QUIET, linewidth=1, zorder=1)
     right.set(xlabel="alpha", ylabel="% of tokens")
     right.tick_params(colors=INK)
-    return figure, CAPTION.format(num=len(alphas))
+    largest = chosen[0].config["decoder"].get("high")
+    at_bound = 100 * float(shares[shares[:, 0] == largest, 1].sum())
+    more = AT_BOUND.format(share=at_bound, high=largest) if at_bound >= 0.5 else ""
+    return figure, CAPTION.format(num=len(alphas)) + more
