@@ -146,20 +146,22 @@ def _plain(verb: str, arguments: list[str]) -> int:
     if verb == "doctor":
         parser.parse_args(arguments)
         return _run_of("doctor")()
+    from rlx.run.find import existing_run
+
     if verb == "status":
         parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{ANY}{NAMED}; default: all there are")
-        return _run_of("status")([_existing_run(word, sweeps=True) for word in parser.parse_args(arguments).runs])
+        return _run_of("status")([existing_run(word, sweeps=True) for word in parser.parse_args(arguments).runs])
     if verb == "compare":
         parser.add_argument("first", metavar="RUN_A", help=f"a run directory{NAMED}")
         parser.add_argument("second", metavar="RUN_B", help="another, of the same world, data seed and gold judge")
         parsed = parser.parse_args(arguments)
-        return _run_of("compare")(*(_existing_run(word, sweeps=False) for word in (parsed.first, parsed.second)))
+        return _run_of("compare")(*(existing_run(word, sweeps=False) for word in (parsed.first, parsed.second)))
     if verb == "survey":
         return _survey(parser, arguments)
     if verb == "evaluate":
         return _evaluate(parser, arguments)
     parser.add_argument("run", metavar="RUN", help=f"{ANY}{NAMED}")
-    return _run_of("report")(_existing_run(parser.parse_args(arguments).run, sweeps=True))
+    return _run_of("report")(existing_run(parser.parse_args(arguments).run, sweeps=True))
 
 
 def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
@@ -201,13 +203,15 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
         return module.run_external(parsed.policy, parsed.start, config, words, decoder)
     if not parsed.run:
         raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
-    decoding = any(word.partition("=")[0].partition(".")[0] == "decoder" for word in parsed.overrides)
-    run_dir = _existing_run(parsed.run, sweeps=decoding)
-    if decoding:
-        return _evaluate_decoded(run_dir, parsed.overrides, parsed.plan)
+    from rlx.command.decoding import separated
     from rlx.command.overriding import overridden
+    from rlx.run.find import existing_run
     from rlx.run.state import load_config
 
+    decoding = bool(separated(parsed.overrides)[0])
+    run_dir = existing_run(parsed.run, sweeps=decoding)
+    if decoding:
+        return _evaluate_decoded(run_dir, parsed.overrides, parsed.plan)
     if parsed.plan:
         raise UserError("--plan goes with decoder=...; what a run costs: rlx plan key=value")
     config = overridden(load_config(run_dir / "config.yaml"), parsed.overrides)
@@ -217,9 +221,11 @@ def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
     """`rlx evaluate RUN decoder=...` for a run, or for every run of a sweep."""
     from rlx.command import decoding
+    from rlx.command.external import decodes
     from rlx.run.sweep_record import is_sweep
 
-    decoders = decoding.decoders_of(decoding.separated(words)[0])
+    own, others = decoding.separated(words)
+    decoders = decoding.decoders_of(own)
     if is_sweep(run_dir):
         jobs = decoding.decoding_jobs(run_dir, words, decoders)
         module = importlib.import_module("rlx.evaluate")
@@ -228,9 +234,7 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
     module = importlib.import_module("rlx.evaluate")
     if plan:
         return module.plan_decoded([job])
-    if job.decoder.get("experts") or job.decoder["policy"] == "start":
-        return module.run_decoded(job, words)
-    return module.run(run_dir, job.config, decoding.separated(words)[1])
+    return module.run_decoded(job, words) if decodes(job.decoder) else module.run(run_dir, job.config, others)
 
 
 def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
@@ -242,21 +246,6 @@ def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     parser.add_argument("words", nargs="*", metavar="FILE.csv KEY=VALUE", help="a table with a header; settings, below")
     settings = survey.settings_of(parser.parse_args(arguments).words)
     return _run_of("survey")(settings, survey.directory_of(settings))
-
-
-def _existing_run(word: str, sweeps: bool) -> Path:
-    from rlx.core.error import nearest
-    from rlx.run.sweep_record import is_sweep
-
-    runs = Path(os.environ.get("RLX_RUNS", "runs"))
-    for path in (Path(word), runs / word):
-        if (path / "config.yaml").is_file() or (sweeps and is_sweep(path)):
-            return path.absolute()
-    if Path(word).is_dir():
-        raise UserError(f"{word} is not a run directory: it has no config.yaml")
-    folder = Path(word).parent if "/" in word.rstrip("/") else runs
-    known = [path.name for path in folder.glob("*") if (path / "config.yaml").is_file()] if folder.is_dir() else []
-    raise UserError(f"no run directory {word!r}{nearest(Path(word).name, known)}")
 
 
 def _run_of(verb: str) -> Any:

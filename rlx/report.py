@@ -1,6 +1,5 @@
 """`rlx report RUN` or `rlx report SWEEP`: what a run, or a sweep, has shown, as one page to send to a colleague."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from rlx.reporting.rendering import render
 from rlx.reporting.sweep.rendering import render_sweep
 from rlx.reporting.sweep.tables import all_tables, as_csv, as_latex
 from rlx.run.directory import SAMPLES, RunDirectory, RunIsHeldError
+from rlx.run.name import hash8
 from rlx.run.record import RunRecord, load_record
 from rlx.run.status import shown_in_full
 from rlx.run.sweep_record import is_sweep, load_sweep
@@ -79,7 +79,7 @@ def write_decoders(sweep_dir: Path, measured: Sequence[Mapping[str, Any]]) -> Pa
     except ValueError as ex:
         raise UserError(f"{sweep_dir.name}: {ex}; measure with the run's own evaluation.final_num_prompts") from None
     experts = list(dict.fromkeys(expert for one in measured for expert in one["experts"]))
-    stem = f"decoders-{hashlib.sha256(json.dumps(experts).encode()).hexdigest()[:8]}"
+    stem = f"decoders-{hash8(experts)}"
     names = list(dict.fromkeys(one["decoder"] for one in measured))
     subjects: list[tuple[Any, Any, str]] = [(decoded, rows, "decoded")]
     for name in names:

@@ -1,7 +1,6 @@
 """`decoder=...` of `rlx evaluate`: the words that say how the next token is chosen, checked before anything is loaded."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from rlx.command.check import checked_choice
 from rlx.command.external import kept
 from rlx.command.overriding import overridden
 from rlx.command.usage import choices
+from rlx.command.wording import MEASURING_GROUPS
 from rlx.core.error import UserError, nearest, unknown
 from rlx.core.rules import Config, kind, rules_of
-from rlx.run.name import decoded_name
+from rlx.run.find import existing_run
+from rlx.run.name import decoded_name, is_external
 from rlx.run.state import has_model, load_config
 from rlx.run.sweep_record import is_sweep, load_sweep
 
@@ -34,7 +35,7 @@ def decoders_of(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises UserError for a choice or setting that does not exist, an impossible value, and experts that are no runs.
     """
     given = _values(words)
-    names = str(given.pop(GROUP, "plain")).split(",")
+    names = str(given.pop(GROUP, MEASURING_GROUPS[GROUP])).split(",")
     return [_decoder(name, given if len(names) == 1 else _of(name, given)) for name in names]
 
 
@@ -82,23 +83,21 @@ def _values(words: Sequence[str]) -> dict[str, Any]:
             (override,) = OverridesParser.create().parse_overrides([word])
         except HydraException:
             raise UserError(f"{word}: overrides are key=value, e.g. {GROUP}.experts=[RUN]") from None
-        value = override.value()
+        value, name = override.value(), key.removeprefix(f"{GROUP}.")
         if isinstance(value, ChoiceSweep):
             raise UserError(f"{word}: give one value; several runs of experts are a list: {GROUP}.experts=[A,B]")
-        name = key.removeprefix(f"{GROUP}.")
-        found[name] = [str(item) for item in value] if name == "experts" and isinstance(value, list) else value
-        if name == "experts" and not isinstance(found[name], list):
-            found[name] = [str(value)]
+        if name == "experts":  # one run may stand without brackets
+            value = [str(item) for item in (value if isinstance(value, list) else [value])]
+        found[name] = value
     return found
 
 
 def expert_dir(word: str) -> Path:
     """Return the directory of the run, or of the sweep, that `word` names. Raises UserError where there is none."""
-    runs = Path(os.environ.get("RLX_RUNS", "runs"))
-    for path in (Path(word).expanduser(), runs / word):
-        if (path / "config.yaml").is_file() or is_sweep(path):
-            return path.absolute()
-    raise UserError(f"{GROUP}.experts: no run directory {word!r}")
+    try:
+        return existing_run(str(Path(word).expanduser()), sweeps=True)
+    except UserError as error:
+        raise UserError(f"{GROUP}.experts: {error}") from None
 
 
 def check_decoding(config: Config, decoder: Mapping[str, Any]) -> None:
@@ -118,7 +117,7 @@ def check_decoding(config: Config, decoder: Mapping[str, Any]) -> None:
 def check_expert(path: Path) -> None:
     """Raises UserError unless the run in `path` has a policy that it trained."""
     config = load_config(path / "config.yaml")
-    if "policy" in config:
+    if is_external(config):
         raise UserError(
             f"{GROUP}.experts: {path.name} is a measurement and no run; name the run that trained the expert"
         )
@@ -168,7 +167,8 @@ class DecodingJob:
 
 
 def decoding_job(run_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> DecodingJob:
-    """Return what is to be measured of one run. Raises UserError for several decoders, and for experts that are no runs."""
+    """Return the measurement of one run by the only decoder. Raises UserError for several decoders, and for experts that are
+    no runs."""
     decoder, (_, others) = one_of(decoders), separated(words)
     config = overridden(load_config(run_dir / "config.yaml"), others)
     check_decoding(config, decoder)
@@ -177,7 +177,7 @@ def decoding_job(run_dir: Path, words: Sequence[str], decoders: Sequence[Mapping
 
 
 def decoding_jobs(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapping[str, Any]]) -> list[DecodingJob]:
-    """Return what is to be measured: every finished run of the sweep by every decoder.
+    """Return a measurement of every finished run of the sweep by every decoder.
 
     Raises UserError where the runs differ in more than seeds, where none is done, and where an expert's sweep lacks a run
     with the seeds of one of them.
@@ -190,7 +190,9 @@ def decoding_jobs(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapp
         )
     done = [cell for cell in sweep.done if cell.run is not None and has_model(cell.run.path)]
     if not done:
-        raise UserError(f"{sweep_dir.name}: none of its runs is done; the same `rlx train -m` goes on with them")
+        raise UserError(
+            f"{sweep_dir.name}: none of its runs is done; finish them with the `rlx train -m` that started them"
+        )
     if len(done) < len(sweep.cells):
         log.warning("%d of %d runs are not done and are left out", len(sweep.cells) - len(done), len(sweep.cells))
     jobs = []
@@ -198,10 +200,11 @@ def decoding_jobs(sweep_dir: Path, words: Sequence[str], decoders: Sequence[Mapp
         assert cell.run is not None
         config = overridden(load_config(cell.run.path / "config.yaml"), others)
         for decoder in decoders:
-            own = {**decoder, "experts": [str(_like(Path(word), cell.seeds)) for word in decoder.get("experts", ())]}
-            own = own if "experts" in decoder else dict(decoder)
+            own, named = dict(decoder), list(decoder.get("experts", ()))
+            if named:
+                own["experts"] = [str(_like(Path(word), cell.seeds)) for word in named]
             check_decoding(config, own)
-            jobs.append(DecodingJob(cell.run.path, cell.seeds, config, own, list(decoder.get("experts", ()))))
+            jobs.append(DecodingJob(cell.run.path, cell.seeds, config, own, named))
     return jobs
 
 

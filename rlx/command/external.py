@@ -30,10 +30,15 @@ def composed(start: str, words: Sequence[str]) -> dict[str, Any]:
     return checked(cells[0].config)
 
 
+def decodes(decoder: Mapping[str, Any]) -> bool:
+    """Whether a checked decoder measures anything but a policy as it was trained: one with experts, or a run's start."""
+    return bool(decoder.get("experts")) or decoder["policy"] == "start"
+
+
 def kept(config: dict[str, Any], policy: str, start: str, decoder: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of `config` that decided the measurement, with the two policies and, where there are experts, the
-    decoder."""
+    """Return the part of `config` that decided the measurement, with the two policies and, where it
+    `decodes`, the decoder."""
     choices = {group: choice for group, choice in config["choices"].items() if group in MEASURING}
     own = {key: config[key] for key in (*MEASURING, *SETTINGS) if key in config}
-    how = {"decoder": dict(decoder)} if decoder.get("experts") or decoder["policy"] == "start" else {}
+    how = {"decoder": dict(decoder)} if decodes(decoder) else {}
     return {"policy": policy, "start": start, **how, **own, "choices": choices}

@@ -1,8 +1,6 @@
 """`rlx survey [FILE.csv] key=value ...` as checked settings, before a file is read or torch is imported."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from rlx.command.check import checked_survey
 from rlx.command.compose import conf_dir
 from rlx.core.error import UserError
+from rlx.run.name import hash8
 from rlx.tabular.settings import SurveySettings
 
 YAML = "survey.yaml"
@@ -43,8 +42,7 @@ def directory_of(settings: SurveySettings) -> Path:
     """runs_dir/<name>, or runs_dir/survey-<hash8> of what decides its numbers."""
     given = dataclasses.asdict(settings)
     content = {key: value for key, value in given.items() if key not in ("name", "cache_dir", "runs_dir")}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-    return Path(settings.runs_dir).expanduser().absolute() / (settings.name or f"survey-{digest}")
+    return Path(settings.runs_dir).expanduser().absolute() / (settings.name or f"survey-{hash8(content)}")
 
 
 def help_text() -> str:

@@ -53,7 +53,7 @@ def group(name: str, config_dir: Path | None) -> str:
     if name not in known and not slots:
         raise UserError(unknown("group", name, known))
     full = slots[0] if slots else name
-    default = {"decoder": "plain", **default_choices()}.get(full)
+    default = (default_choices() | MEASURING_GROUPS).get(full)
     parts = []
     for choice, path in choices(full, config_dir).items():
         mark = " (default)" if choice == default else ""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from rlx.core.error import UserError, nearest, unknown
 
-# Groups of `rlx evaluate` alone, no part of any run.
-MEASURING_GROUPS = ("decoder",)
+# Groups of `rlx evaluate` alone, no part of any run, with the choice that is made unless another is.
+MEASURING_GROUPS = {"decoder": "plain"}
 MOVED = {
     "optimizer.reward_clip": "proxy.clip",
     "optimizer.missing_eos_penalty": "proxy.missing_eos_penalty",

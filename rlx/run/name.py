@@ -34,6 +34,11 @@ def content(config: Mapping[str, Any]) -> dict[str, Any]:
     return own if kept is None else own | {"checkpoint": {"keep_best": kept}}
 
 
+def hash8(content: object) -> str:
+    """The first 8 hexadecimal digits of the sha256 of something JSON-able, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def run_name(config: Mapping[str, Any]) -> str:
     """`<reward>-<reference>-<optimizer>-<regularizer>-<world>-<hash8>-seed<seed>`, or `<name>-seed<seed>`.
 
@@ -42,10 +47,8 @@ def run_name(config: Mapping[str, Any]) -> str:
     """
     if config.get("name"):
         return f"{config['name']}-seed{config['seed']}"
-    text = json.dumps(content(config), sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     choices = [str(config["choices"][group]).replace("/", "_") for group in IN_THE_NAME]
-    return "-".join([*choices, digest, f"seed{config['seed']}"])
+    return "-".join([*choices, hash8(content(config)), f"seed{config['seed']}"])
 
 
 def is_external(config: Mapping[str, Any]) -> bool:
@@ -57,23 +60,20 @@ def external_name(config: Mapping[str, Any]) -> str:
     """`<policy>-against-<start>-<world>-<hash8>` of a policy that was trained elsewhere, or `<name>`."""
     if config.get("name"):
         return str(config["name"])
-    digest = hashlib.sha256(json.dumps(content(config), sort_keys=True).encode()).hexdigest()[:8]
     # A run exports its policy as RUN/model.
     policy, start = (Path(config[key].removesuffix("/").removesuffix("/model")).name for key in ("policy", "start"))
-    return f"{policy}-against-{start}-{config['choices']['world']}-{digest}"
+    return f"{policy}-against-{start}-{config['choices']['world']}-{hash8(content(config))}"
 
 
 def decoded_name(config: Mapping[str, Any]) -> str:
     """`<run>-<decoder>-<hash8>` of a run's policy as a decoder draws from it."""
-    choice = config["decoder"]["choice"]
-    digest = hashlib.sha256(json.dumps(content(config), sort_keys=True).encode()).hexdigest()[:8]
-    return f"{Path(config['run']).name}-{choice}-{digest}"
+    return f"{Path(config['run']).name}-{config['decoder']['choice']}-{hash8(content(config))}"
 
 
 def sweep_name(configs: Iterable[Mapping[str, Any]]) -> str:
     """`sweep-<hash8>` of the set of cells, in whatever order they were typed."""
     cells = sorted(json.dumps([content(c), c["seed"], c.get("name")], sort_keys=True) for c in configs)
-    return f"sweep-{hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:8]}"
+    return f"sweep-{hash8(cells)}"
 
 
 def differences(old: object, new: object, prefix: str = "") -> list[str]:
