@@ -1,16 +1,13 @@
 """The page of a sweep's policies as decoders draw from them: gold, and how much of the gap each closes."""
 
-import base64
 from collections.abc import Sequence
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.comparison.decoders import CEILING, EXPERT, DecodedRow, between
 from rlx.comparison.paired import Difference
 from rlx.comparison.ratio import Ratio
 from rlx.metric.interval import mean_interval
 from rlx.reporting.figure.gallery import FigureFile
+from rlx.reporting.page import drawn, page
 from rlx.reporting.verdict import bounds, number
 
 HEADINGS = ("policy", "gold", "over the untuned", "over the best expert", "gap closed", "of the ceiling's gold")
@@ -20,10 +17,8 @@ def render_decoders(
     name: str, rows: Sequence[DecodedRow], experts: Sequence[str], figures: Sequence[FigureFile]
 ) -> str:
     """Return the page. `experts`: how they were named on the command line."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("decoders.html.jinja").render(
+    return page(
+        "decoders.html.jinja",
         name=name,
         experts=experts,
         num=rows[0].gold.num,
@@ -32,11 +27,7 @@ def render_decoders(
         sentences=sentences(rows),
         headings=HEADINGS,
         rows=cells(rows),
-        figures=[
-            (figure.title, figure.caption, base64.b64encode(figure.path.read_bytes()).decode())
-            for figure in figures
-            if figure.path
-        ],
+        figures=drawn(figures),
     )
 
 

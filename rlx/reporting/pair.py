@@ -1,12 +1,9 @@
 """Two runs against each other as one HTML page; every text that a model or a user wrote is escaped."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.comparison.pair import Row, Versus, start_of, versus
 from rlx.metric.length_control import MIN_PROMPTS
@@ -14,6 +11,7 @@ from rlx.reporting.description import describe
 from rlx.reporting.evidence import Estimate
 from rlx.reporting.figure.gallery import FigureFile
 from rlx.reporting.judges import about_gold, about_limit
+from rlx.reporting.page import drawn, page
 from rlx.reporting.rendering import Tile
 from rlx.reporting.sample import NUM_SHOWN, plain, spans
 from rlx.reporting.verdict import Tone, bounds, direction, number, percent
@@ -32,11 +30,9 @@ def render_pair(
 ) -> str:
     """Return the page. `notes` say what a reader has to know of the samples and of gold. Of the figures, those that were
     drawn are shown."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     headline, tone = pair_verdict(found)
-    return environment.get_template("pair.html.jinja").render(
+    return page(
+        "pair.html.jinja",
         runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],
         title=title,
         headline=headline,
@@ -48,11 +44,7 @@ def render_pair(
         samples=shown(pairs),
         num=found.num,
         directories=[str(record.path) for record in (first, second)],
-        figures=[
-            (figure.title, figure.caption, base64.b64encode(figure.path.read_bytes()).decode())
-            for figure in figures
-            if figure.path
-        ],
+        figures=drawn(figures),
     )
 
 

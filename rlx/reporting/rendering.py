@@ -1,17 +1,15 @@
 """The report as one HTML page: no script, no file beside it, and every text that a model or a user wrote is escaped."""
 
-import base64
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.reporting import cleaning, importance, judges, table
 from rlx.reporting.description import describe
 from rlx.reporting.evidence import Evidence, gather
 from rlx.reporting.figure.gallery import FigureFile
+from rlx.reporting.page import page, pictures
 from rlx.reporting.sample import BeforeAfter, Text, compare
 from rlx.reporting.verdict import bounds, number, percent, verdict
 from rlx.run.record import RunRecord
@@ -33,25 +31,16 @@ class PageState(NamedTuple):
 
 def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
     """The page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     evidence = gather(record)
-    return environment.get_template("report.html.jinja").render(
+    return page(
+        "report.html.jinja",
         record=record,
         state=state(record),
         description=describe(record),
         verdict=verdict(evidence),
         about_gold=judges.about_gold(record),
         tiles=tiles(evidence, record),
-        figures=[
-            {
-                "title": figure.title,
-                "caption": figure.caption,
-                "image": base64.b64encode(figure.path.read_bytes()).decode() if figure.path else None,
-            }
-            for figure in figures
-        ],
+        figures=pictures(figures),
         final_prompts=None if evidence is None or evidence.num_prompts == record.num_prompts else evidence.num_prompts,
         samples=[sample_view(comparison, after(record, comparison.step)) for comparison in compare(record)],
         places=[record.place(row["step"]) for row in (record.heldout[0], record.end)] if record.heldout else [],

@@ -1,14 +1,12 @@
 """The report of a survey: which factors each model calls primary, and what the penalty did, with intervals over seeds."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from rlx.reporting.figure.gallery import FigureFile, written
 from rlx.reporting.figure.survey import importance, weight
+from rlx.reporting.page import drawn, page
 
 Found = Mapping[str, Any]
 MODELS = {"linear": "linear (ridge)", "gam": "additive (GAM)", "mlp": "network"}
@@ -100,21 +98,15 @@ def summary(found: Found) -> list[str]:
 
 def render_survey(found: Found, figures: Sequence[FigureFile]) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     settings = found["settings"]
-    return environment.get_template("survey.html.jinja").render(
+    return page(
+        "survey.html.jinja",
         title=f"Which factors matter: {settings['target']}"
         if settings["path"]
         else "Which factors matter: a synthetic survey",
         file=settings["path"],
         summary=summary(found),
-        figures=[
-            {"title": f.title, "caption": f.caption, "image": base64.b64encode(f.path.read_bytes()).decode()}
-            for f in figures
-            if f.path
-        ],
+        figures=drawn(figures),
         table=table(list(found["models"].values())),
         differences=table([entry for entry in found["models"].values() if entry["reference"]], DIFFERENCES),
         shares=shares_table(found),

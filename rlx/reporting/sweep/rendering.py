@@ -1,15 +1,12 @@
 """A sweep's report as one HTML page: no script, no file beside it, and every text that a user wrote is escaped."""
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlx.comparison.sweep import SweepComparison
 from rlx.reporting.description import describe
 from rlx.reporting.figure.gallery import FigureFile
+from rlx.reporting.page import page, pictures
 from rlx.reporting.sweep.tables import Table
 from rlx.reporting.sweep.words import sweep_verdict
 from rlx.reporting.table import duration
@@ -18,24 +15,15 @@ from rlx.run.sweep_record import SweepRecord
 
 def render_sweep(comparison: SweepComparison, figures: Sequence[FigureFile], tables: Sequence[Table]) -> str:
     """The page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1]), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     sweep = comparison.sweep
-    return environment.get_template("sweep/sweep.html.jinja").render(
+    return page(
+        "sweep/sweep.html.jinja",
         name=sweep.path.name,
         state=state(sweep),
         description=description(sweep),
         verdict=sweep_verdict(comparison),
         tables={table.name: table for table in tables},
-        figures={
-            figure.name: {
-                "title": figure.title,
-                "caption": figure.caption,
-                "image": base64.b64encode(figure.path.read_bytes()).decode() if figure.path else None,
-            }
-            for figure in figures
-        },
+        figures={picture.name: picture for picture in pictures(figures)},
         undone=[cell for cell in sweep.cells if cell not in sweep.done],
         costs=costs(sweep),
         command=sweep.command.get("command"),
