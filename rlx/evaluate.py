@@ -25,7 +25,7 @@ from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.decoding import decoder_of, fused
 from rlx.experiment.external import external
 from rlx.experiment.keep_best import left_aside
-from rlx.experiment.measured import check_model, check_num, decoded, evaluated, write
+from rlx.experiment.measured import DecodedRun, check_model, check_num, evaluated, write
 from rlx.experiment.on_pairs import judge_metrics
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_critic
@@ -64,25 +64,23 @@ def run_decoded(job: DecodingJob, words: Sequence[str]) -> int:
     speak()
     check_model(job.run_dir)
     path = decoded_path(job.run_dir, job.config, job.decoder)
-    row = _decoded(job, words, path)
-    page = write_external(load_record(path))
-    _show(path.name, row, words)
-    print(f"Side by side: {page}")
+    _beside_start(path, path.name, _decoded(job, words, path, {}), words)
     return 0
 
 
 def run_decoded_sweep(sweep_dir: Path, jobs: Sequence[DecodingJob], words: Sequence[str]) -> int:
     """Measure every run of a sweep by every decoder, and write decoders.html and .json into the sweep's directory.
 
-    What was measured already is not measured again.
+    A measurement that is there already is read, not repeated.
     """
     speak()
     measured: list[dict[str, Any]] = []
+    loaded_runs: dict[Path, DecodedRun] = {}
     with stage("decoders", len(jobs)) as bar:
         for job in jobs:
             path = decoded_path(job.run_dir, job.config, job.decoder)
             row = load_record(path).summary if (path / "summary.json").is_file() else {}
-            row = row or _decoded(job, words, path)
+            row = row or _decoded(job, words, path, loaded_runs)
             name = decoder_name(job.decoder)
             experts = [Path(expert).name for expert in job.named_experts]
             measured.append(
@@ -121,11 +119,18 @@ def _seconds(job: DecodingJob) -> float:
     return 0.0 if record is None else float(record.provenance.get("seconds") or 0.0)
 
 
-def _decoded(job: DecodingJob, words: Sequence[str], path: Path) -> dict[str, float]:
+def _decoded(
+    job: DecodingJob, words: Sequence[str], path: Path, loaded_runs: dict[Path, DecodedRun]
+) -> dict[str, float]:
+    """Measure and write. `loaded_runs` keeps the run of the last job, for the next decoder of the same run."""
     start = time.monotonic()
-    measured, artefacts, cell = decoded(job.run_dir, job.config, job.decoder)
-    made = {"artefacts": artefacts, "seconds": time.monotonic() - start}
-    _, row = write(decoded_config(job.run_dir, job.config, job.decoder), path, measured, words, made, [], cell)
+    if job.run_dir not in loaded_runs:
+        loaded_runs.clear()
+        loaded_runs[job.run_dir] = DecodedRun(job.run_dir, job.config)
+    run = loaded_runs[job.run_dir]
+    measured = run.measured(job.decoder)
+    made = {"artefacts": run.artefacts, "seconds": time.monotonic() - start}
+    _, row = write(decoded_config(job.run_dir, job.config, job.decoder), path, measured, words, made, [], run.cell)
     return row
 
 
@@ -147,10 +152,15 @@ def run_external(
     measured = measured._replace(row=measured.row | judge_metrics(found.judges))
     path = Path(config["runs_dir"]) / external_name(own)
     directory, row = write(own, path, measured, overrides, {"artefacts": found.artefacts}, found.judges, cell)
-    page = write_external(load_record(directory.path))
-    _show(f"{policy} against {start}", row, overrides)
-    print(f"Side by side: {page}")
+    _beside_start(directory.path, f"{policy} against {start}", row, overrides)
     return 0
+
+
+def _beside_start(path: Path, what: str, row: Mapping[str, float], overrides: Sequence[str]) -> None:
+    """Write the page of the measurement in `path` beside its start, and show the numbers."""
+    page = write_external(load_record(path))
+    _show(what, row, overrides)
+    print(f"Side by side: {page}")
 
 
 def _show(what: str, row: Mapping[str, float], overrides: Sequence[str]) -> None:

@@ -38,14 +38,15 @@ def fused(large: PreTrainedModel, decoder: Decoder, cell: Cell, config: Mapping[
     """
     if not decoder.experts:
         return large
+    tokenizer = cell.model.tokenizer()
+    for word in decoder.experts:
+        check_tokens(f"decoder.experts: {Path(word).name}", Path(word) / "model", tokenizer)
     experts, bases, loaded = [], [], {}
     for word in decoder.experts:
         run_dir = Path(word)
         own = cell_of({**load_config(run_dir / "config.yaml"), "compute": config["compute"]})
-        start = own.policies()[0]
-        base_dir = own.store.fetch(start, own.settings.data_seed)
+        base_dir = own.store.fetch(own.policies()[0], own.settings.data_seed)
         key = f"decoder.experts: {run_dir.name}"
-        check_tokens(key, run_dir / "model", cell.model.tokenizer())
         experts.append(load_policy(own.model, run_dir / "model", key))
         if (content := content_hash(base_dir)) not in loaded:
             loaded[content] = load_policy(own.model, base_dir, f"{key}, its start")

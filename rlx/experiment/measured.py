@@ -41,33 +41,41 @@ def evaluated(held_out: HeldOut, policy: Any, num: int, cell: Cell) -> Measured:
     return Measured(evaluation, row | alpha_metrics(alphas), alphas)
 
 
-def decoded(
-    run_dir: Path, config: Mapping[str, Any], decoder: Mapping[str, Any]
-) -> tuple[Measured, dict[str, str], Cell]:
-    """Measure the policy of the run as `decoder` draws from it; return also the addresses of the artefacts, and the cell.
+class DecodedRun:
+    """A run whose policy is measured as one or several decoders draw from it. The start's completions are drawn once."""
 
-    The metrics are those of every measurement, alpha, and the gold that this run's judge gives to the trained model of the
-    run (`decoder/model_gold`) and to each expert (`decoder/expert_gold_<i>`) on the same prompts, from the completions that
-    they kept.
-    """
-    cell, chosen = cell_of(config), decoder_of(decoder)
-    paths = {name: cell.store.fetch(recipe, cell.settings.data_seed) for name, recipe in cell.models().items()}
-    assembly = assemble(cell, paths)
-    wanted = cell.settings.evaluation.final_num_prompts
-    check_num(wanted, assembly.held_out, "final_num_prompts")
-    directory = run_dir / "model" if chosen.policy == "model" else assembly.start
-    large = load_policy(cell.model, directory, "decoder.policy")
-    measured = evaluated(assembly.held_out, fused(large, chosen, cell, config), wanted, cell)
-    row, judge, prompts = dict(measured.row), cell.judge(), measured.evaluation.prompts
-    named = {"decoder/model_gold": run_dir}
-    named |= {f"decoder/expert_gold_{i}": Path(word) for i, word in enumerate(chosen.experts)}
-    for name, other in named.items():
-        golds, places = gold_of_run(other, prompts, judge)
-        if len(places) == len(prompts):
-            row[name] = float(np.mean(golds))
-        else:
-            log.warning("%s kept completions of %d of these %d prompts: no %s", other, len(places), len(prompts), name)
-    return measured._replace(row=row), {name: path.name for name, path in paths.items()}, cell
+    def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
+        self.run_dir, self.config, self.cell = run_dir, config, cell_of(config)
+        models, data_seed = self.cell.models(), self.cell.settings.data_seed
+        paths = {name: self.cell.store.fetch(recipe, data_seed) for name, recipe in models.items()}
+        self.artefacts = {name: path.name for name, path in paths.items()}
+        self.assembly = assemble(self.cell, paths)
+        self.num_prompts = self.cell.settings.evaluation.final_num_prompts
+        check_num(self.num_prompts, self.assembly.held_out, "final_num_prompts")
+
+    def measured(self, decoder: Mapping[str, Any]) -> Measured:
+        """Measure the policy of the run as `decoder` draws from it.
+
+        The metrics are those of every measurement, alpha, and the gold that this run's judge gives to the trained model of
+        the run (`decoder/model_gold`) and to each expert (`decoder/expert_gold_<i>`) on the same prompts, from the
+        completions that they kept.
+        """
+        chosen, cell = decoder_of(decoder), self.cell
+        directory = self.run_dir / "model" if chosen.policy == "model" else self.assembly.start
+        large = load_policy(cell.model, directory, "decoder.policy")
+        policy = fused(large, chosen, cell, self.config)
+        measured = evaluated(self.assembly.held_out, policy, self.num_prompts, cell)
+        row, judge, prompts = dict(measured.row), cell.judge(), measured.evaluation.prompts
+        named = {"decoder/model_gold": self.run_dir}
+        named |= {f"decoder/expert_gold_{i}": Path(word) for i, word in enumerate(chosen.experts)}
+        for name, other in named.items():
+            golds, places = gold_of_run(other, prompts, judge)
+            if len(places) == len(prompts):
+                row[name] = float(np.mean(golds))
+            else:
+                lacks = f"kept completions of {len(places)} of these {len(prompts)} prompts"
+                log.warning("%s %s, so %s is left out", other, lacks, name)
+        return measured._replace(row=row)
 
 
 def write(
