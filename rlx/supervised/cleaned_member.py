@@ -1,20 +1,16 @@
 """Reward models trained on weighed pairs: RewardMember with weights in its head's fit and in its training loss."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from rlx.artefact.store import Recipe, Store
 from rlx.core.cleaner import Cleaner
-from rlx.model.probe import bradley_terry
 from rlx.supervised.cleaning import PairWeights
-from rlx.supervised.pairs import PreferencePairs, read
-from rlx.supervised.probe import ScoreHead, difference_features, share_in_order
+from rlx.supervised.pairs import PreferencePairs
+from rlx.supervised.probe import ScoreHead
 from rlx.supervised.reward_model import RewardMember
-from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.sft import SFTPolicy
 from rlx.supervised.trusted import TrustedPairs
 
@@ -37,16 +33,9 @@ class CleanedScoreHead(ScoreHead):
 
     weights: PairWeights
 
-    def build(self, directory: Path, store: Store, seed: int) -> None:
-        pairs = read(store.fetch(self.pairs, seed) / "pairs.jsonl")
-        weight_B = load_file(store.fetch(self.weights, seed) / "weights.safetensors")["weights"]
-        trunk = self.policy.model.reward_trunk(store.fetch(self.policy, seed)).eval()
-        rows = RewardRows(self.policy.model, [p.prompt for p in pairs])
-        differences_BH = difference_features(trunk, rows, pairs, "probe of the score head")
-        weight_H = bradley_terry(differences_BH, self.l2, weight_B / weight_B.mean())
-        save_file({"score.weight": weight_H[None].float().contiguous()}, directory / "head.safetensors")
-        accuracy = share_in_order(differences_BH, weight_H)
-        (directory / "probe.json").write_text(json.dumps({"train_accuracy": accuracy, "pairs": len(pairs)}))
+    def pair_weights(self, store: Store, seed: int) -> Tensor:
+        """Return the weights of the cleaner (B,), of mean 1."""
+        return self.weights.of_mean_one(store, seed)
 
 
 @dataclass(frozen=True)
@@ -92,5 +81,4 @@ class CleanedRewardMember(RewardMember):
     def weights(self, store: Store, seed: int) -> list[float] | None:
         """The pairs' weights divided by their mean, so that the loss has the scale that learning rate and gradient clipping
         were chosen for."""
-        weight_B = load_file(store.fetch(self.pair_weights, seed) / "weights.safetensors")["weights"]
-        return (weight_B / weight_B.mean()).tolist()
+        return self.pair_weights.of_mean_one(store, seed).tolist()

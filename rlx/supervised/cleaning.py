@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rlx.artefact.store import Store, canonical
@@ -72,6 +72,12 @@ class PairWeights:
             "most_distrusted": most_distrusted(pairs, weight_B),
         }
         (directory / "cleaning.json").write_text(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False))
+
+    def of_mean_one(self, store: Store, seed: int) -> Tensor:
+        """Return the weights divided by their mean, (B,): the loss keeps the scale that learning rate and gradient clipping
+        were chosen for."""
+        weight_B = load_file(store.fetch(self, seed) / "weights.safetensors")["weights"]
+        return weight_B / weight_B.mean()
 
     def _features(self, parts: Sequence[Sequence[Preference]], store: Store, seed: int) -> list[Tensor]:
         """Differences (B, H) of each part in float64, scaled by the root mean square over the first part."""

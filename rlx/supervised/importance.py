@@ -28,13 +28,14 @@ from rlx.attribution.importance import (
     shares,
 )
 from rlx.attribution.shapley import shapley
-from rlx.core.world import Completion, FactorWorld, Judge, Prompt, without_factors
+from rlx.core.world import FactorWorld, Judge
 from rlx.model.average import averaged_directory
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.process import processes
 from rlx.process.device import on_device
 from rlx.process.progress import stage
 from rlx.reward.warm import warm_weights
+from rlx.supervised.coalitions import coalition_texts, numbered
 from rlx.supervised.pairs import Preference, PreferencePairs, read
 from rlx.supervised.reward_model import RewardMember
 from rlx.supervised.reward_rows import RewardRows
@@ -109,20 +110,14 @@ class Reduced:
     def __init__(self, world: FactorWorld, pairs: Sequence[Preference]) -> None:
         self.groups = world.factor_groups
         self.attribution = shapley(len(self.groups))
-        self.prompts: list[Prompt] = [pair.prompt for pair in pairs for _ in range(2)]
+        self.prompts = [pair.prompt for pair in pairs for _ in range(2)]
         self.completions = list(chain.from_iterable((pair.chosen, pair.rejected) for pair in pairs))
-        self.distinct: list[tuple[Prompt, Completion]] = []
-        places: dict[tuple[int, str], int] = {}
-        pieces = [world.factor_pieces(completion.text) for completion in self.completions]
-        self.places_SB = torch.empty(len(self.attribution.kept_SG), len(pieces), dtype=torch.long)
-        for s, kept_G in enumerate(self.attribution.kept_SG.tolist()):
-            gone = {group for group, kept in zip(self.groups, kept_G, strict=True) if not kept}
-            for b, completion in enumerate(self.completions):
-                text = without_factors(pieces[b], gone)
-                if (b, text) not in places:
-                    places[b, text] = len(self.distinct)
-                    self.distinct.append((self.prompts[b], replace(completion, text=text)))
-                self.places_SB[s, b] = places[b, text]
+        texts_BS = [
+            coalition_texts(world, completion.text, self.attribution.kept_SG) for completion in self.completions
+        ]
+        keys_SB = [list(enumerate(texts_B)) for texts_B in zip(*texts_BS, strict=True)]
+        distinct, self.places_SB = numbered(keys_SB)
+        self.distinct = [(self.prompts[b], replace(self.completions[b], text=text)) for b, text in distinct]
 
     def encoded(self, rows: RewardRows) -> "Encoded":
         """The texts as ids of a reward model."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rlx.attribution.consistent import Consistent, consistency_loss
 from rlx.attribution.shapley import first_and_last
-from rlx.core.world import FactorWorld, without_factors
+from rlx.core.world import FactorWorld
 from rlx.model.score_head import pack
+from rlx.supervised.coalitions import coalition_texts, numbered
 from rlx.supervised.loss_term import LossTerm
 from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import RewardRows
@@ -56,24 +56,17 @@ class ImportancePenalty:
 
     def batch(self, rows: RewardRows, number: int) -> tuple[list[list[int]], Tensor]:
         """Distinct rows of ids, and which of them each coalition (S, B) of each completion is."""
-        groups, size = self.world.factor_groups, 2 * len(self.pairs)
+        size = 2 * len(self.pairs)
         chosen = [(number * self.numbers.num_texts + i) % size for i in range(self.numbers.num_texts)]
-        kept_SG = first_and_last(len(groups)).kept_SG.tolist()
-        places_SB = torch.empty(len(kept_SG), len(chosen), dtype=torch.long)
-        places: dict[tuple[int, str], int] = {}
-        ids: list[list[int]] = []
-        for b, index in enumerate(chosen):
-            pair = self.pairs[index // 2]
-            completion = (pair.chosen, pair.rejected)[index % 2]
-            pieces = self.world.factor_pieces(completion.text)
-            for s, kept_G in enumerate(kept_SG):
-                gone = {group for group, kept in zip(groups, kept_G, strict=True) if not kept}
-                text = without_factors(pieces, gone)
-                if (b, text) not in places:
-                    places[b, text] = len(ids)
-                    ids.append(rows.row(pair.prompt, replace(completion, text=text)))
-                places_SB[s, b] = places[b, text]
-        return ids, places_SB
+        kept_SG = first_and_last(len(self.world.factor_groups)).kept_SG
+        pairs = [self.pairs[index // 2] for index in chosen]
+        completions = [(pair.chosen, pair.rejected)[index % 2] for pair, index in zip(pairs, chosen, strict=True)]
+        keys_BS = [
+            [(b, text) for text in coalition_texts(self.world, completion.text, kept_SG)]
+            for b, completion in enumerate(completions)
+        ]
+        distinct, places_BS = numbered(keys_BS)
+        return [rows.row(pairs[b].prompt, replace(completions[b], text=text)) for b, text in distinct], places_BS.T
 
 
 def shares_of(found: Mapping[str, Any], kind: str) -> list[float]:

@@ -47,7 +47,7 @@ class PairTrainer(RewardTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def pair_loss(self, chosen_B: Tensor, rejected_B: Tensor, weight_B: Tensor) -> Tensor:
-        """Return the loss of a batch of B pairs, a scalar. A further term of the loss is added here."""
+        """Return the loss of a batch of B pairs, a scalar."""
         return weighted_bradley_terry(chosen_B, rejected_B, weight_B.to(chosen_B.dtype))
 
 

@@ -41,15 +41,22 @@ class ScoreHead:
     def build(self, directory: Path, store: Store, seed: int) -> None:
         pairs = read(store.fetch(self.pairs, seed) / "pairs.jsonl")
         trunk = self.policy.model.reward_trunk(store.fetch(self.policy, seed)).eval()
-        weight_H, accuracy = probe(trunk, RewardRows(self.policy.model, [p.prompt for p in pairs]), pairs, self.l2)
+        rows = RewardRows(self.policy.model, [p.prompt for p in pairs])
+        weight_H, accuracy = probe(trunk, rows, pairs, self.l2, self.pair_weights(store, seed))
         save_file({"score.weight": weight_H[None].float().contiguous()}, directory / "head.safetensors")
         (directory / "probe.json").write_text(json.dumps({"train_accuracy": accuracy, "pairs": len(pairs)}))
 
+    def pair_weights(self, store: Store, seed: int) -> Tensor | None:
+        """Return the weight of each pair (B,), of mean 1, or None where all count alike."""
+        return None
 
-def probe(trunk, rows: RewardRows, pairs, l2: float) -> tuple[Tensor, float]:
-    """The probed head (H,) of `trunk` on `pairs`, and the share of them that it orders as labelled."""
+
+def probe(
+    trunk, rows: RewardRows, pairs: Sequence[Preference], l2: float, weight_B: Tensor | None = None
+) -> tuple[Tensor, float]:
+    """Return the probed head (H,) of `trunk` on `pairs`, and the share of them that it orders as labelled."""
     differences_BH = difference_features(trunk, rows, pairs, "probe of the score head")
-    weight_H = bradley_terry(differences_BH, l2)
+    weight_H = bradley_terry(differences_BH, l2, weight_B)
     return weight_H, share_in_order(differences_BH, weight_H)
 
 
