@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from rlx.core.error import UserError, WorkerError
 
 COMPOSED = {
-    "train": "build what is missing, train, measure, report; rerun to resume; finished runs are not repeated",
+    "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
     "submit": "what train would run here, as jobs of a Slurm cluster; returns once they are in the queue",
     "prepare": "build only the artefacts: SFT policies, preference pairs, reward models",
     "plan": "what a train would build, how long it takes, how much memory and disk; runs nothing",

@@ -1,4 +1,4 @@
-"""Reward models are trained on their pairs alone; what they find important is reported, and nothing is asked of it."""
+"""Reward models are trained on their pairs alone. Reports show their importance of factors; no penalty acts on it."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -21,7 +21,7 @@ class PairEvidence:
 
 
 class Cleaner(Protocol):
-    cleans: ClassVar[bool]  # False: reward models are trained on the pairs as they are, and nothing below is asked for
+    cleans: ClassVar[bool]  # False: reward models are trained on the pairs as they are, and rlx reads nothing below
 
     @property
     def num_trusted(self) -> int:

@@ -100,5 +100,5 @@ class Fusion:
         return [round(self.low + i * self.step, 10) for i in range(int((self.high - self.low) / self.step + 1e-9) + 1)]
 
     def coefficients(self, large_NV: Tensor, experts_TNV: Tensor, bases_TNV: Tensor) -> Tensor:
-        """(T, N), of which at most one is above 0 at each place."""
+        """Return (T, N): each place n has at most one expert with a coefficient above 0."""
         return matched_alphas(matching_losses(large_NV, experts_TNV, bases_TNV, self.grid), self.grid)
