@@ -29,6 +29,7 @@ LAB = (
 LLAMA = (
     f"world=preferences world.path={{folder}}/pairs.jsonl world.max_prompt_tokens={PROMPT} world.max_completion_tokens={NEW} "
     "model=pretrained model.path={folder}/llama sft.num_epochs=1 sft.micro_batch_size=4 reward_model.num_epochs=1 "
+    "world.min_pairs=8 world.max_pairs=8 world.max_gold_pairs=8 world.max_demonstrations=8 "
     "reward_model.micro_batch_size=4 reward_model.num_reference_completions=16 num_steps=1 num_prompts=8 "
     "optimizer.num_minibatches=2 optimizer.num_epochs=1 evaluation.interval=1 evaluation.num_prompts=8 "
     "evaluation.final_num_prompts=8 compute.rows=8"
@@ -91,7 +92,9 @@ def make_inputs(folder: Path) -> None:
 def measured(verb: str, words: list[str], environment: dict[str, str], log: Path) -> int:
     """Bytes of the child's resident memory at most."""
     with log.open("w") as file:
-        child = subprocess.Popen([sys.executable, "-m", "rlx.cli", verb, *words], env=environment, stdout=file, stderr=file)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "rlx.cli", verb, *words], env=environment, stdout=file, stderr=file
+        )
         _, status, usage = os.wait4(child.pid, 0)
     if status:
         sys.exit(f"rlx {verb} {' '.join(words)}\nfailed: {log.read_text()[-2000:]}")
@@ -147,7 +150,9 @@ def show(found: dict[str, dict[str, int | None]], folder: Path) -> int:
         if case.name not in found:
             continue
         cells = []
-        for number, told in zip(found[case.name].values(), predicted(shlex.split(case.words.format(folder=folder))), strict=True):
+        for number, told in zip(
+            found[case.name].values(), predicted(shlex.split(case.words.format(folder=folder))), strict=True
+        ):
             cells += [f"{number / 1e9:.2f}", f"{told / number:.2f}"] if number else ["", ""]
             too_small += bool(number and told < number)
         print(f"| {case.name} | {' | '.join(cells)} |")

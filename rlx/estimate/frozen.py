@@ -55,9 +55,7 @@ def _whole(config: Mapping[str, Any], reward: ModelSize, members: int, gold: boo
     return rows
 
 
-def _on_one_base(
-    config: Mapping[str, Any], reward: ModelSize, rank: int, members: int, gold: bool
-) -> list[Held]:
+def _on_one_base(config: Mapping[str, Any], reward: ModelSize, rank: int, members: int, gold: bool) -> list[Held]:
     """Adapters and heads in fp32 on the frozen trunk that they share, one for each trunk that members start from."""
     if not members and not gold:
         return []
@@ -71,7 +69,9 @@ def _on_one_base(
             bases * reward.weights,
             how=f"{f'{bases} x ' if bases > 1 else ''}{reward.parameters:,} x {reward.bytes_per_parameter}, frozen",
         ),
-        Held("their adapters", adapters * each * 4, how=f"{of}{' and gold' if gold else ''}: {adapters} x {each:,} x 4"),
+        Held(
+            "their adapters", adapters * each * 4, how=f"{of}{' and gold' if gold else ''}: {adapters} x {each:,} x 4"
+        ),
     ]
 
 

@@ -17,7 +17,7 @@ from rlx.estimate.size import ModelSize
 __all__ = ["Held", "gpu_with_vllm", "held", "most", "sharing_of"]
 # Bytes of a process that has imported everything and trained the lab's model of 139 thousand parameters: resident memory
 # on Linux with torch 2.13 and transformers 5.19 (scripts/check_plan.py, its first rows).
-PROGRAM = 700 * 10**6
+PROGRAM = 680 * 10**6
 # Bytes of a GPU before the first tensor: context and kernels take "1-2GB" (transformers' documentation, "Anatomy of model
 # training"); NCCL's buffers are within that.
 CUDA = 2 * 10**9
@@ -31,7 +31,14 @@ def held(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     if not has_steps(config):
         return [*rows, *beside(config, size), *_scored(config, size, None)]
     own = policy(config, size)
-    return [*rows, *own.rows(), *beside(config, size), *_drawn(config, own), *_scored(config, size, own), *_learnt(config, own)]
+    return [
+        *rows,
+        *own.rows(),
+        *beside(config, size),
+        *_drawn(config, own),
+        *_scored(config, size, own),
+        *_learnt(config, own),
+    ]
 
 
 def program(sharing: Sharing) -> Held:
@@ -50,7 +57,9 @@ def policy(config: Mapping[str, Any], size: ModelSize) -> Learner:
 
 def micro_of(config: Mapping[str, Any]) -> tuple[int, int]:
     """Prompts that a process learns from at once, and its share of a minibatch."""
-    share = -(-config["num_prompts"] // (config["optimizer"].get("num_minibatches") or 1) // sharing_of(config).processes)
+    share = -(
+        -config["num_prompts"] // (config["optimizer"].get("num_minibatches") or 1) // sharing_of(config).processes
+    )
     return min(config["compute"].get("micro_batch_size") or share, share), share
 
 
@@ -88,7 +97,11 @@ def _drawn(config: Mapping[str, Any], own: Learner) -> list[Held]:
 def _scored(config: Mapping[str, Any], size: ModelSize, own: Learner | None) -> list[Held]:
     """The larger of the policy's pass and a judge's: they come one after another."""
     passes = own.passes() if own else frozen_passes(config, size, 0)
-    reward, rows, (prompt, new) = reward_size(config["model"], size), config["compute"].get("rows") or 64, lengths(config)
+    reward, rows, (prompt, new) = (
+        reward_size(config["model"], size),
+        config["compute"].get("rows") or 64,
+        lengths(config),
+    )
     if passes is None:
         return []
     critic = config["optimizer"].get("critic") or "none" if own else "none"

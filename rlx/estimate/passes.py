@@ -58,10 +58,10 @@ class Passes:
         """A forward pass of a reward model over `rows` completions with their prompts."""
 
         def run(model: Any) -> None:
-            from rlx.model.score_head import score_tokens
+            from rlx.model.score_head import last_hidden
 
-            inputs = _inputs(rows, tokens)
-            score_tokens(model, inputs["input_ids"], inputs["attention_mask"])
+            trunk, inputs = model.get_base_model() if self.rank else model, _inputs(rows, tokens)
+            last_hidden(trunk, inputs["input_ids"], inputs["attention_mask"])
 
         return self._traced(run, ("judging", rows, tokens))
 
@@ -120,18 +120,19 @@ class Passes:
         return known[key]
 
     def _peak(self, layers: int, run: Callable[[Any], None], what: tuple[Any, ...]) -> int:
-        from rlx.estimate.trace import peak
+        from rlx.estimate.trace import peak, quiet
 
         kind, learns = what[0], what[0] in ("learning", "fitting policy", "fitting reward")
-        model = self._model(layers, kind, what)
-        recomputed = {"learning": 5, "fitting policy": 3, "fitting reward": 3}.get(kind)
-        if recomputed is not None and what[recomputed]:
-            model.gradient_checkpointing_enable()
-        trained = learns or (kind != "judging" and what[-1])
-        if not trained:
-            model.requires_grad_(False)
-        model.train(learns)
-        return peak(model, run, self.autocast and kind != "judging", learns)
+        with quiet():
+            model = self._model(layers, kind, what)
+            recomputed = {"learning": 5, "fitting policy": 3, "fitting reward": 3}.get(kind)
+            if recomputed is not None and what[recomputed]:
+                model.gradient_checkpointing_enable()
+            trained = learns or (kind != "judging" and what[-1])
+            if not trained:
+                model.requires_grad_(False)
+            model.train(learns)
+            return peak(model, run, self.autocast and kind != "judging", learns)
 
     def _model(self, layers: int, kind: str, what: tuple[Any, ...]) -> Any:
         """The model on the meta device, with so many layers."""
@@ -153,7 +154,9 @@ class Passes:
                 model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, self.weights))
                 critic = {"learning": 4, "scoring": 4}.get(kind)
                 model = with_critic(model, what[critic] if critic else "none")
-                lora = LoraConfig(r=self.rank, target_modules="all-linear", task_type="CAUSAL_LM") if self.rank else None
+                lora = (
+                    LoraConfig(r=self.rank, target_modules="all-linear", task_type="CAUSAL_LM") if self.rank else None
+                )
                 model = with_adapters(model, lora)  # pyright: ignore[reportArgumentType]
         if self.rank:
             for name, parameter in model.named_parameters():

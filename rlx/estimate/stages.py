@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rlx.core.rules import has_steps
-from rlx.estimate.frozen import bases_of, kind_of, members_of, reward_size, trains_gold
+from rlx.estimate.frozen import bases_of, members_of, reward_size, trains_gold
 from rlx.estimate.held import Held, most
 from rlx.estimate.learner import Learner, learner
 from rlx.estimate.memory import frozen_passes, judging, lengths, program
@@ -31,7 +31,7 @@ class Stage:
     @property
     def how(self) -> str:
         """The largest of its lines."""
-        largest = max(self.rows, key=lambda row: row.bytes * (not row.offloaded))
+        largest = max(self.rows[1:], key=lambda row: row.bytes * (not row.offloaded))  # the first is the program
         return f"most of it {largest.what}: {largest.how}" if largest.how else f"most of it {largest.what}"
 
 
@@ -97,7 +97,9 @@ def _measured(config: Mapping[str, Any], reward: ModelSize) -> list[Held]:
         largest = shape.vocabulary * shape.hidden if shape else 0
         mapped = members * reward.weights
         rows.append(Held("members' files", mapped, ("updating",), offloaded(config), "mapped while they are averaged"))
-        rows.append(Held("the sum", 2 * largest * AVERAGED, ("updating",), offloaded(config), "of one tensor in float64"))
+        rows.append(
+            Held("the sum", 2 * largest * AVERAGED, ("updating",), offloaded(config), "of one tensor in float64")
+        )
     return rows
 
 
@@ -109,7 +111,10 @@ def offloaded(config: Mapping[str, Any]) -> bool:
 def _pool(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     """Best-of-n's completions, drawn by the start."""
     processes, optimizer = sharing_of(config).processes, config["optimizer"]
-    at_once = min(config["sampler"].get("batch_size") or 0, -(-optimizer["num_samples"] * config["evaluation"]["num_prompts"] // processes))
+    at_once = min(
+        config["sampler"].get("batch_size") or 0,
+        -(-optimizer["num_samples"] * config["evaluation"]["num_prompts"] // processes),
+    )
     passes = frozen_passes(config, size, rank=0)
     rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
     if passes is None or not at_once:
