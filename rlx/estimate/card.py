@@ -26,8 +26,8 @@ class Card:
     fp32: float
 
 
-# The names are those of rlx.core.settings.PlanSettings. NVIDIA's data sheets (A100: 2021; H100: 2023, SXM; H200: 2024, SXM; L40S: 2023; RTX A6000: 2020; Ada whitepaper for the
-# RTX 4090), without sparsity. Memory is the name's, in 10^9 bytes.
+# The names are those of rlx.core.settings.PlanSettings. NVIDIA's data sheets (A100: 2021; H100 SXM: 2023; H200 SXM: 2024;
+# L40S: 2023; RTX A6000: 2020; RTX 4090: the Ada whitepaper), without sparsity. Memory is the name's, in 10^9 bytes.
 CARDS = {
     "a100_40gb": Card(40e9, 1.555e12, 312e12, 19.5e12),
     "a100_80gb": Card(80e9, 2.039e12, 312e12, 19.5e12),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rlx.core.rules import has_steps
-from rlx.estimate.frozen import reward_size
+from rlx.estimate.frozen import members_of, reward_size, trains_gold
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize
 
@@ -12,24 +12,23 @@ from rlx.estimate.size import ModelSize
 def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
     """Upper bounds of what a cell's artefacts and its run directory hold. While a checkpoint is written, those to be kept
     are still there; with DeepSpeed it holds masters and moments beside the weights."""
-    policies, members = config["reference"].get("num_policies", 1), config["reward"].get("num_members", 1)
-    reward = reward_size(config["model"], size)
-    if str(config["reward"]["_target_"]).startswith("rlx.reward.gold."):
-        members = 0
-    artefacts = policies * size.weights + members * reward.weights
-    if str(config["world"]["_target_"]).startswith("rlx.world.preferences.") and not config["world"].get("gold"):
-        artefacts += reward.weights
+    policies, judges = config["reference"].get("num_policies", 1), members_of(config) + trains_gold(config)
     rank = config["model"].get("lora_rank") or 0
-    artefacts += training_bytes(config, size)
+    artefacts = policies * size.weights + judges * reward_model_bytes(config, size) + training_bytes(config, size)
     if not has_steps(config):
         return artefacts, size.weights
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     trained = size.adapters(rank) if rank else size.parameters
     checkpoint = _checkpoint(config, trunks * trained)
-    best = (
-        3 * 4 * trained if config["checkpoint"]["keep_best"] else 0
-    )  # at the last checkpoint, the newest, one in writing
+    # At the last checkpoint, the newest, and one in writing.
+    best = 3 * 4 * trained if config["checkpoint"]["keep_best"] else 0
     return artefacts, size.weights + (config["checkpoint"]["keep"] + 1) * checkpoint + best
+
+
+def reward_model_bytes(config: Mapping[str, Any], size: ModelSize) -> int:
+    """Of one reward model: its weights, or its adapter in fp32, which names the base that it is on."""
+    reward, rank = reward_size(config["model"], size), config["model"].get("lora_rank") or 0
+    return 4 * reward.adapters(rank) if rank else reward.weights
 
 
 def training_bytes(config: Mapping[str, Any], size: ModelSize) -> int:

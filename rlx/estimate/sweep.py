@@ -8,7 +8,7 @@ from typing import Any
 from rlx.artefact.store import Store
 from rlx.estimate import duration
 from rlx.estimate.clock import duration_of
-from rlx.estimate.disk import disk_bytes, training_bytes
+from rlx.estimate.disk import disk_bytes, reward_model_bytes, training_bytes
 from rlx.estimate.held import most
 from rlx.estimate.memory import held
 from rlx.estimate.size import ModelSize, known_size
@@ -61,8 +61,10 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool], devi
                 continue  # a run that is done needs nothing any more
             found[path.name] = Artefact(name, path.name, there, 1 + (before.cells if before else 0))
             lacks += [] if there else [name]
-            if size is not None and ("SFT policy" in name or "reward model" in name):
+            if size is not None and "SFT policy" in name:
                 weights[path.name] = size.weights
+            elif size is not None and name != "reward models on pairs" and "reward model" in name:
+                weights[path.name] = reward_model_bytes(config, size)
         told = duration_of(config, size, past, device)
         estimate = None if isinstance(told, str) else told
         missing.append([] if is_done else lacks)
