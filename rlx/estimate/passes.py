@@ -41,7 +41,7 @@ class Passes:
                 states = torch.zeros(rows, new, model.config.get_text_config().hidden_size)
                 against = ReferenceLogits(states, model, 1.0, lambda own, other: (other.exp() * (other - own)).sum(-1))
             out = model(**_inputs(rows, prompt + new), completion_length=new, against=against)
-            sum(x.sum() for x in out.values()).backward()
+            torch.stack([x.sum() for x in out.values()]).sum().backward()
 
         return self._traced(run, ("learning", rows, prompt, new, critic, recomputed, compared))
 

@@ -110,11 +110,8 @@ def offloaded(config: Mapping[str, Any]) -> bool:
 
 def _pool(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     """Best-of-n's completions, drawn by the start."""
-    processes, optimizer = sharing_of(config).processes, config["optimizer"]
-    at_once = min(
-        config["sampler"].get("batch_size") or 0,
-        -(-optimizer["num_samples"] * config["evaluation"]["num_prompts"] // processes),
-    )
+    wanted = config["optimizer"]["num_samples"] * config["evaluation"]["num_prompts"]
+    at_once = min(config["sampler"].get("batch_size") or 0, -(-wanted // sharing_of(config).processes))
     passes = frozen_passes(config, size, rank=0)
     rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
     if passes is None or not at_once:
