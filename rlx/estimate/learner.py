@@ -90,7 +90,8 @@ class Learner:
         if sharing.buckets:
             rows.append(Held("DDP's buckets", trained * 4, how=f"{trained:,} x 4, the gradients in flight"))
         if self.masters and not self.rank and self.size.architecture is None:
-            rows.append(Held("bf16 copies of the weights", trained * 2, how=f"{trained:,} x 2, autocast's"))
+            when = ("drawing", "scoring", "learning")
+            rows.append(Held("bf16 copies of the weights", trained * 2, when, how=f"{trained:,} x 2, autocast's"))
         if "weights" in sharing.spread and (sharing.processes > 1 or "weights" in sharing.offloaded):
             rows += self._gathered()
         return rows

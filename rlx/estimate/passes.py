@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from rlx.estimate.size import Architecture
 
@@ -20,6 +20,8 @@ SCORED_AT_A_TIME = 64  # rows of `score_rows` and of the probe
 class Passes:
     """Passes of one architecture. `weights`: the type that its parameters lie in while they learn, `adapters` theirs, which
     are of `rank` (0: none); `autocast`: whether bfloat16 is made of float32 on the way."""
+
+    LAYERS: ClassVar[tuple[int, int]] = (2, 3)  # of the models that are traced
 
     shape: Architecture
     weights: str
@@ -111,12 +113,12 @@ class Passes:
     def _traced(self, run: Callable[[Any], None], what: tuple[Any, ...]) -> int:
         known = _known()
         if (key := (self._key, what)) not in known:
-            layers = self.shape.layers
-            if layers <= 3:
+            layers, (few, more) = self.shape.layers, self.LAYERS
+            if layers <= more:
                 known[key] = self._peak(layers, run, what)
             else:
-                two, three = (self._peak(number, run, what) for number in (2, 3))
-                known[key] = two + (layers - 2) * (three - two)
+                least, most = (self._peak(number, run, what) for number in (few, more))
+                known[key] = least + (layers - few) * (most - least)
         return known[key]
 
     def _peak(self, layers: int, run: Callable[[Any], None], what: tuple[Any, ...]) -> int:
