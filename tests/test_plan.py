@@ -30,9 +30,9 @@ def test_a_plan_lists_artefacts_work_time_memory_and_disk_and_writes_nothing(emp
 
 def test_memory_is_told_for_each_process_of_the_chosen_compute(empty, capsys):
     words = ["model=llama2_7b", "compute=zero3", "compute.num_processes=8", "world=preferences", "world.path=x"]
-    assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.75 GB"  # 7e9 x 2 / 8
+    assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.68 GB"  # 6.74e9 x 2 / 8
     with_adapters = sizes_told(words, capsys)
-    assert with_adapters["policy's frozen weights"] == "1.75 GB" and with_adapters["reference and start"] == "-"
+    assert with_adapters["policy's frozen weights"] == "1.68 GB" and with_adapters["reference and start"] == "-"
     assert list(empty.iterdir()) == []
 
 
@@ -44,7 +44,7 @@ def sizes_told(words, capsys) -> dict[str, str]:
     console = _console()
     _room(console, config, known_size(config["model"]))
     text = capsys.readouterr().out
-    assert "of each process, on 8 GPUs" in text and "guessed from the name" in " ".join(text.split())
+    assert "of each process, on 8 GPUs" in text and "from the published config" in " ".join(text.split())
     rows = [line.strip().split("  ") for line in text.splitlines()]
     return {row[0]: next(filter(None, (x.strip() for x in row[1:])), "") for row in rows}
 

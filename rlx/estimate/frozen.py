@@ -101,6 +101,7 @@ def trains_gold(config: Mapping[str, Any]) -> bool:
 
 
 def reward_size(model: Mapping[str, Any], size: ModelSize) -> ModelSize:
-    """Of the reward models' trunk; that of the policy where the model names no other, or nothing tells."""
+    """Of a reward model: on the trunk that the model names, or on the policy's where it names none, or nothing tells."""
     other = model.get("reward_path")
-    return (known_size({**model, "path": other, "revision": model.get("reward_revision")}) if other else None) or size
+    found = known_size({**model, "path": other, "revision": model.get("reward_revision")}) if other else None
+    return (found or size).as_reward_model()

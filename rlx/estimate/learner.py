@@ -18,13 +18,15 @@ GATHERED_AT_ONCE = 10**9  # parameters; DeepSpeed's stage3_max_live_parameters
 
 @dataclass(frozen=True)
 class Learner:
-    """A model in training. `trunks`: 2 with a separate critic. `accumulates`: whether gradients of several micro-batches
+    """A model in training. `trunks`: 2 with a separate critic. `says_words`: whether it has an output head, which a reward
+    model lacks. `accumulates`: whether gradients of several micro-batches
     are summed, so that they stand while the next one is learnt from."""
 
     name: str
     size: ModelSize
     rank: int
     trunks: int
+    says_words: bool
     mixed: bool
     accumulates: bool
     sharing: Sharing
@@ -78,8 +80,8 @@ class Learner:
         rows.append(row("AdamW's moments", "moments", trained * 8, f"{trained:,} x 8"))
         when: tuple[Phase, ...] = LEARNING if self.accumulates else ("updating",)
         rows.append(row("gradients", "gradients", trained * width, f"{trained:,} x {width}", when))
-        if not self.accumulates and not self.rank and (shape := self.size.architecture):
-            first = self.trunks * shape.vocabulary * shape.hidden * width
+        if self.says_words and not self.accumulates and not self.rank and (shape := self.size.architecture):
+            first = shape.vocabulary * shape.hidden * width
             rows.append(row("gradients of the output head", "gradients", first, "the first to be there", ("learning",)))
         if sharing.deepspeed and width == 2:
             part = -(-trained // sharing.processes) * 4
@@ -109,7 +111,9 @@ class Learner:
         ]
 
 
-def learner(config: Mapping[str, Any], name: str, size: ModelSize, trunks: int, accumulates: bool) -> Learner:
+def learner(
+    config: Mapping[str, Any], name: str, size: ModelSize, accumulates: bool, trunks: int = 1, says_words: bool = True
+) -> Learner:
     """A model of the config in training."""
     rank = config["model"].get("lora_rank") or 0
-    return Learner(name, size, rank, trunks, mixed_precision(config), accumulates, sharing_of(config))
+    return Learner(name, size, rank, trunks, says_words, mixed_precision(config), accumulates, sharing_of(config))

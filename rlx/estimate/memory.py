@@ -52,7 +52,7 @@ def policy(config: Mapping[str, Any], size: ModelSize) -> Learner:
     """The policy that learns, with its critic."""
     trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     micro, share = micro_of(config)
-    return learner(config, "policy", size, trunks, accumulates=micro < share)
+    return learner(config, "policy", size, micro < share, trunks)
 
 
 def micro_of(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import json
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Architecture:
     vocabulary: int
     sides: int
     cached_per_token: int
+    head: int = 0  # parameters of an output head of its own, which a reward model lacks
     config: Any = field(default=None, compare=False)  # of transformers, to trace passes with
 
 
@@ -38,6 +39,12 @@ class ModelSize:
     @property
     def weights(self) -> int:
         return self.parameters * self.bytes_per_parameter
+
+    def as_reward_model(self) -> "ModelSize":
+        """The same trunk with a score head in place of the output head."""
+        if self.architecture is None:
+            return self
+        return replace(self, parameters=self.parameters - self.architecture.head + self.architecture.hidden)
 
     def adapters(self, rank: int) -> int:
         """Parameters of adapters of `rank` on every linear layer but the output head: rank times each one's inputs and
@@ -62,6 +69,7 @@ def architecture_of(model: Any) -> Architecture:
         vocabulary=text.vocab_size,
         sides=sum(sum(x.weight.shape) for x in linear),
         cached_per_token=2 * text.num_hidden_layers * (getattr(text, "num_key_value_heads", None) or heads) * size,
+        head=0 if head is None or head.weight is model.get_input_embeddings().weight else head.weight.numel(),
         config=model.config,
     )
 

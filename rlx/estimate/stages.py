@@ -57,7 +57,7 @@ def _fitted(config: Mapping[str, Any], group: str, name: str, size: ModelSize) -
     numbers = config[group]
     share = max(1, numbers["batch_size"] // sharing_of(config).processes)
     micro = min(numbers.get("micro_batch_size") or share, share)
-    own: Learner = learner(config, name, size, 1, accumulates=micro < share)
+    own: Learner = learner(config, name, size, micro < share, says_words=group == "sft")
     passes, rows, tokens = own.passes(), micro * (2 if group == "reward_model" else 1), sum(lengths(config))
     if passes is None:
         return own.rows()
