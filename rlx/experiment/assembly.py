@@ -21,6 +21,7 @@ from rlx.engine.proxy import Proxy
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
+from rlx.model.base_address import is_adapter
 from rlx.model.precision import beside_masters
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
@@ -76,7 +77,7 @@ def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
         return [scorer]
     if isinstance(scorer, Ensemble) and len(scorer.members) == len(members):
         return list(scorer.singles())
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not all(map(is_adapter, members)):
         return [LoadedToScore(path) for path in members]
     return [single_model(load_member(path)) for path in members]
 

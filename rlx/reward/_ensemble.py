@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
-from rlx.model.score_head import load_reward_model, score_rows
+from rlx.model.score_head import RewardModel, load_reward_model, score_rows
 from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process.device import on_device
 
@@ -31,7 +31,7 @@ class Translation:
 class LoadedMember:
     """A reward model, the mean and spread of its raw scores on the reference set, and that set's ids."""
 
-    model: PreTrainedModel
+    model: RewardModel
     mean: float
     std: float
     reference: list[list[int]]
