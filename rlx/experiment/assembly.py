@@ -48,6 +48,8 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     judge = cell.judge()
     given = Sources(members, lambda: judge, cell.model.tokenizer, lambda: read_reference_set(paths["reference set"]))
     scorer = on_device(cell.reward.scorer(given))
+    if isinstance(scorer, Ensemble):
+        scorer.rows = cell.compute.rows
     masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights
 
     def beside(model: PreTrainedModel) -> PreTrainedModel:

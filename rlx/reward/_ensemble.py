@@ -16,7 +16,7 @@ from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process.device import on_device
 
 COSTE = Paper("Reward Model Ensembles Help Mitigate Overoptimization", "Coste, Thomas and others", 2023, "2310.02743")
-ROWS_AT_A_TIME = 16  # on a CPU, small chunks are faster than one large batch
+ROWS_ON_CPU = 16  # small batches are faster there than large ones
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Ensemble:
         self, members: Sequence[LoadedMember], aggregate: Callable[[Tensor], Tensor], mean: float, std: float
     ) -> None:
         self.members, self._aggregate, self.mean, self.std = members, aggregate, mean, std
+        self.rows = 64  # completions in one forward pass; no more than ROWS_ON_CPU on a CPU
 
     @property
     def raw_std(self) -> float:
@@ -108,11 +109,15 @@ class Ensemble:
                 prompt_ids_BP.cpu(), prompt_mask_BP.cpu().bool(), ids_BT.cpu(), mask_BT.cpu().bool(), strict=True
             )
         ]
-        return torch.stack([member.z_scores(_raw_scores(member, rows)) for member in self.members]).to(device)
+        scores = [member.z_scores(_raw_scores(member, rows, self.rows)) for member in self.members]
+        return torch.stack(scores).to(device)
 
     def singles(self) -> list["Ensemble"]:
         """Each member as a scorer of its own, on the same model."""
-        return [single_model(member) for member in self.members]
+        found = [single_model(member) for member in self.members]
+        for single in found:
+            single.rows = self.rows
+        return found
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         """(B,)"""
@@ -130,10 +135,11 @@ def single_model(member: LoadedMember) -> Ensemble:
     return Ensemble([member], only, 0.0, 1.0)
 
 
-def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]]) -> Tensor:
+def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]], at_once: int) -> Tensor:
     if (t := member.translation) is not None:
         rows = [(translate_prompt(p, t.source, t.target), translate_completion(c, t.source, t.target)) for p, c in rows]
-    return score_rows(member.model, [p + c for p, c in rows], ROWS_AT_A_TIME)
+    at_once = min(at_once, ROWS_ON_CPU) if member.model.device.type == "cpu" else at_once
+    return score_rows(member.model, [p + c for p, c in rows], at_once)
 
 
 def load_ensemble(paths: Sequence[Path], aggregate: Callable[[Tensor], Tensor]) -> Ensemble:
