@@ -46,7 +46,13 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
-    given = Sources(members, lambda: judge, cell.model.tokenizer, lambda: read_reference_set(paths["reference set"]))
+    given = Sources(
+        members,
+        lambda: judge,
+        cell.model.tokenizer,
+        lambda: read_reference_set(paths["reference set"]),
+        cell.compute.place_members and not any(map(is_adapter, members)),
+    )
     scorer = on_device(cell.reward.scorer(given))
     if isinstance(scorer, Ensemble):
         scorer.rows = cell.compute.rows
@@ -77,7 +83,7 @@ def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
     alone, and a control has none but itself."""
     if not members:
         return [scorer]
-    if isinstance(scorer, Ensemble) and len(scorer.members) == len(members):
+    if isinstance(scorer, Ensemble) and scorer.num_members == len(members):
         return list(scorer.singles())
     if torch.cuda.is_available() and not all(map(is_adapter, members)):
         return [LoadedToScore(path) for path in members]
