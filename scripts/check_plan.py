@@ -5,8 +5,8 @@
 A case is `rlx prepare` (its artefacts) and `rlx train` (the run from them), of the lab or of a random Llama of 34 million
 parameters with texts that fill their limits of tokens to the last. Measured is the largest resident memory of the process
 (ru_maxrss). glibc is told to give memory back once it is free (MALLOC_MMAP_THRESHOLD_), or a peak would hold what earlier
-stages have left; `--keep` leaves glibc as it is. What is told of finished reward models (accuracies on pairs, importance)
-is left out: it takes most of the time and less memory than their training. Ends with 1 where a prediction lies below what
+stages have left; `--keep` leaves glibc as it is. Of the Llama, what is told of finished reward models
+(accuracies on pairs, importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a prediction lies below what
 was measured.
 """
 
@@ -39,7 +39,7 @@ LLAMA = (
 BON = LLAMA.replace("optimizer.num_minibatches=2 optimizer.num_epochs=1", "optimizer.num_samples=8")
 CHILD = (
     "import sys; from rlx.experiment.cell import Cell; Cell.importance = Cell.on_pairs = lambda self: {}; "
-    "from rlx.cli import main; sys.exit(main())"
+    "from rlx import report; report.conclude = lambda *_: None; from rlx.cli import main; sys.exit(main())"
 )
 
 
@@ -98,7 +98,8 @@ def make_inputs(folder: Path) -> None:
 def measured(verb: str, words: list[str], environment: dict[str, str], log: Path) -> int:
     """Bytes of the child's resident memory at most."""
     with log.open("w") as file:
-        command = [sys.executable, "-c", CHILD, verb, *words]
+        start = ["-c", CHILD] if "world=preferences" in words else ["-m", "rlx.cli"]
+        command = [sys.executable, *start, verb, *words]
         child = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
         _, status, usage = os.wait4(child.pid, 0)
     if status:

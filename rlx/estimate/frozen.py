@@ -49,7 +49,11 @@ def _whole(config: Mapping[str, Any], reward: ModelSize, members: int, gold: boo
         else:
             rows.append(Held("a member of the mean", reward.weights, ("scoring",), how="one at a time, at evaluations"))
     elif members:
-        rows.append(Held("reward models", members * reward.weights, how=f"{members} x {each}"))
+        own, how = members, f"{members} x {each}"
+        if members > 1 and config["compute"].get("place_members"):
+            own = -(-members // sharing_of(config).processes)
+            how = f"{own} of {members} x {each}, compute.place_members"
+        rows.append(Held("reward models", own * reward.weights, how=how))
     if gold:
         rows.append(Held("gold reward model", reward.weights, how=each))
     return rows

@@ -10,7 +10,7 @@ from rlx.core.rules import has_steps
 from rlx.estimate.frozen import beside, kind_of, members_of, reward_size, trains_gold
 from rlx.estimate.held import Held, in_phase, most
 from rlx.estimate.learner import Learner, learner
-from rlx.estimate.passes import SCORED_AT_A_TIME, Passes
+from rlx.estimate.passes import Passes
 from rlx.estimate.sharing import Sharing, sharing_of
 from rlx.estimate.size import ModelSize
 
@@ -115,7 +115,8 @@ def _judged_at_once(config: Mapping[str, Any]) -> int:
     """Rows that gold scores at an evaluation, or a scorer on the reference set when it is loaded."""
     numbers, processes = config["evaluation"], sharing_of(config).processes
     looks = -(-max(numbers["num_prompts"], numbers["final_num_prompts"]) // processes)
-    return min(SCORED_AT_A_TIME, max(looks, int(config["reward_model"]["num_reference_completions"])))
+    most_rows = max(looks, int(config["reward_model"]["num_reference_completions"]))
+    return min(config["compute"].get("rows") or 64, most_rows)
 
 
 def judging(config: Mapping[str, Any], reward: ModelSize, rows: int) -> int:

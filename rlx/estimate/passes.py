@@ -82,8 +82,7 @@ class Passes:
             cache = model(**_inputs(rows, 1), use_cache=True, logits_to_keep=1).past_key_values
             for layer in cache.layers:
                 rest = (*layer.keys.shape[:2], prompt + new - 2, layer.keys.shape[3])
-                layer.keys = torch.cat([layer.keys, torch.zeros(rest, dtype=layer.keys.dtype)], 2)
-                layer.values = torch.cat([layer.values, torch.zeros(rest, dtype=layer.values.dtype)], 2)
+                layer.update(torch.zeros(rest, dtype=layer.keys.dtype), torch.zeros(rest, dtype=layer.values.dtype))
             mask = torch.ones(rows, prompt + new, dtype=torch.long)
             at = torch.full((rows, 1), prompt + new - 1)
             ids = torch.ones(rows, 1, dtype=torch.long)
