@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
+from rlx.process.outer import launched
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -29,6 +30,15 @@ ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else r
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    code = _code_of(arguments)
+    if arguments is None and launched():  # not through the destructors of process groups whose other ends may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _code_of(arguments: Sequence[str] | None) -> int:
     debug = os.environ.get("RLX_DEBUG") == "1"
     try:
         code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))

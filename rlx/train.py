@@ -39,7 +39,7 @@ from rlx.experiment.on_pairs import (
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
-from rlx.process import interruption, processes
+from rlx.process import interruption, outer, processes
 from rlx.process.logs import Warnings, speak
 from rlx.process.progress import stage
 from rlx.reporting.card import model_card
@@ -58,11 +58,12 @@ def run(config_path: Path) -> int:
     if compute.num_processes == 1:
         work(config_path)
         return 0
-    RunDirectory(config_path.parent).check_free()
+    directory = RunDirectory(config_path.parent, writes=outer.rank() == 0)
+    directory.check_free()
     try:
         launch("rlx.train", config_path, compute, config_path.parent / "processes")
     except (UserError, WorkerError) as error:
-        RunDirectory(config_path.parent).fail(str(error))  # its own process may not have come to say so
+        directory.fail(str(error))  # its own process may not have come to say so
         raise
     return 0
 

@@ -11,6 +11,7 @@ from torch import distributed
 from rlx.core.numbers import Positive, PositiveInt
 from rlx.model.recomputation import checkpointing
 from rlx.process.device import see_one
+from rlx.process.outer import launched
 
 PATIENCE = timedelta(hours=12)  # of a process for another: one may build an artefact that the rest wait for
 
@@ -40,11 +41,11 @@ class SeveralProcesses:
         """To be called before any model is made: in a launcher's worker (RANK is set), find the others; a process that is
         to be alone sees a single GPU."""
         torch.set_num_threads(self.num_threads)
-        if "RANK" not in os.environ and self.num_processes == 1:  # not in one that will launch others
+        if not launched() and self.num_processes == 1:  # not in one that will launch others
             see_one()
         if not torch.cuda.is_available():
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed logs a warning
-        if "RANK" not in os.environ or distributed.is_initialized():
+        if not launched() or distributed.is_initialized():
             return
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

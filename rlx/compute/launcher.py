@@ -20,7 +20,9 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from rlx.compute import cause
+from rlx.compute.joined import join
 from rlx.core.error import UserError
+from rlx.process import outer
 from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
@@ -31,11 +33,14 @@ STOPS |= {-number: number for number in (signal.SIGTERM, signal.SIGINT, signal.S
 
 def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     """Run `module`.work(config) in compute.num_processes processes and wait for them; on more than one node, in this
-    node's share of them. What they print lies in logs/<node>; the first process's is shown as well.
+    node's share of them. What they print lies in logs/<node>; the first process's is shown as well. Where another launcher
+    has started the processes, this is one of them, and starts none.
 
     Raises UserError as a worker did, Stopped after a signal, and WorkerError with the failing worker's rank, reason and
     log for anything else.
     """
+    if outer.launched():
+        return join(module, config, logs)
     here = compute.num_processes // compute.num_nodes
     if torch.cuda.is_available() and torch.cuda.device_count() < here:
         raise UserError(

@@ -78,6 +78,11 @@ def at_work(run_dirs: Sequence[Path]) -> dict[Path, str]:
     return found
 
 
+def holds(run_dir: Path, config: Mapping[str, Any]) -> bool:
+    """Return whether `open_run_dir` was called for `config`, by whatever process."""
+    return (run_dir / "config.yaml").exists() and load_config(run_dir / "config.yaml") == dict(config)
+
+
 def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:
     """Make the directory with its resolved config.yaml; return the path of that file."""
     import yaml
