@@ -9,7 +9,8 @@ import warnings
 from pathlib import Path
 
 from rlx.compute import cause
-from rlx.compute.worker import leave, worded
+from rlx.compute.hang import worded
+from rlx.compute.worker import leave
 from rlx.core.error import UserError
 from rlx.process import outer
 from rlx.process.stop import Stopped

@@ -12,6 +12,7 @@ import traceback
 import warnings
 from pathlib import Path
 
+from rlx.compute.hang import worded
 from rlx.core.error import UserError
 from rlx.process.stop import Stopped
 
@@ -37,11 +38,6 @@ def main() -> int:
         leave(worded(error), user_error=False)
         return 1
     return 0
-
-
-def worded(error: Exception) -> str:
-    """Return the error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def leave(message: str, user_error: bool) -> None:

@@ -21,6 +21,7 @@ from rlx.core.settings import Settings, settings_of
 from rlx.core.tracker import TrackerChoice
 from rlx.core.world import FactorWorld, Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
+from rlx.model import attention
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
@@ -173,4 +174,5 @@ def cell_of(config: Mapping[str, Any]) -> Cell:
     groups = [name for name in Cell.__dataclass_fields__ if name != "settings"]
     cell = Cell(settings_of(config), **{name: build(config[name]) for name in groups})
     cell.compute.start()
+    attention.use(getattr(cell.model, "attn_implementation", None))
     return cell

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, TaskType
@@ -18,6 +18,7 @@ from transformers import (
 
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
+from rlx.model import attention
 from rlx.model.checkpoint import Weights, content_hash, loading, local_directory
 from rlx.model.output_head import says_its_logits
 from rlx.model.recipe import Task
@@ -40,6 +41,7 @@ class Pretrained:
     reward_revision: str | None
     chat_template: str | None  # Jinja file, for policy and reward trunk alike; None = each tokenizer's own
     dtype: Literal["float32", "bfloat16"]
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None
     lora_rank: NonNegativeInt  # 0 = all weights are trained
     lora_alpha: Positive
     lora_dropout: NonNegative
@@ -53,7 +55,8 @@ class Pretrained:
         lora = [self.lora_rank, self.lora_alpha, self.lora_dropout] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
         dtype = self.dtype if self.dtype == "float32" else [self.dtype, MIXED_PRECISION]
-        return [_identity(self.path, self.revision), reward, template, dtype, lora]
+        kernel = [] if self.attn_implementation is None else [self.attn_implementation]
+        return [_identity(self.path, self.revision), reward, template, dtype, lora, *kernel]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer(self.path, self.revision, "model.path")
@@ -72,10 +75,11 @@ class Pretrained:
 
     def policy(self, path: Path | None) -> PreTrainedModel:
         directory = local_directory(self.path, self.revision, "model.path") if path is None else path
-        with loading():
+        with loading(), attention.had(self.attn_implementation):
             model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-                directory, dtype=self._dtype, output_loading_info=True
+                directory, dtype=self._dtype, output_loading_info=True, **attention.asked(self.attn_implementation)
             )
+        attention.check(model, self.attn_implementation)
         if lost := sorted(info["missing_keys"]):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
         if path is None and not says_its_logits(model):  # trained from it, no other will
@@ -91,10 +95,12 @@ class Pretrained:
             directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
             if HEAD in Weights(directory).names():
                 log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
-        with loading():
+        told: dict[str, Any] = {"num_labels": 1, "dtype": self._dtype, "ignore_mismatched_sizes": True}
+        with loading(), attention.had(self.attn_implementation):
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
+                directory, output_loading_info=True, **told, **attention.asked(self.attn_implementation)
             )
+        attention.check(model, self.attn_implementation)
         head = getattr(model, "score", None)
         if not isinstance(head, torch.nn.Linear) or head.bias is not None:
             raise UserError(

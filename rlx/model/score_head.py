@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.model import attention
 from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
 
@@ -25,9 +26,9 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     """
     directory = local_directory(str(name), revision, key)
     check_score_head(directory, f"{key}={name}")
-    with loading():
+    with loading(), attention.had(attention.chosen()):
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory, num_labels=1, dtype="auto", output_loading_info=True
+            directory, num_labels=1, dtype="auto", output_loading_info=True, **attention.asked(attention.chosen())
         )
     if broken := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
         raise UserError(
