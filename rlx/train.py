@@ -250,8 +250,6 @@ class Run:
         report.conclude(self.directory, self.tracker, summary)
 
     def save_provenance(self) -> None:
-        if not processes.first():
-            return
         self.directory.write("provenance.json", self.provenance.content())
 
     @property
