@@ -46,7 +46,7 @@ def worded(error: Exception) -> str:
 
 def place_in(stack: str) -> str | None:
     """Return where in rlx a process was, from the stack that faulthandler wrote of it (innermost first)."""
-    return _first_of_rlx([found.group("file", "line", "name") for found in FRAME.finditer(stack)])
+    return _first_of_rlx([(found["file"], found["line"], found["name"]) for found in FRAME.finditer(stack)])
 
 
 def in_collective(stack: str) -> bool:

@@ -5,12 +5,12 @@ What is sent are Python objects between processes of one run, which torch pickle
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import distributed
 
 T = TypeVar("T")
-_patient: distributed.ProcessGroup | None = None  # of all processes; waits longer than their usual one
+_patient: Any = None  # a group of all processes; waits longer than their usual one
 
 
 def have_patience(patience: timedelta) -> None:

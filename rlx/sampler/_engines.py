@@ -15,10 +15,14 @@ from transformers import PreTrainedModel
 from rlx.core.error import UserError
 from rlx.model.weights import plain_weights
 from rlx.process import processes
+from rlx.process.device import random_state_kept
 
 # Of vLLM's own; a setting that is there already stays.
 ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-REQUESTS = 64  # to a server at once
+REQUESTS = (
+    256  # to a server at once, of all processes together: as many rows as vLLM works on at once, unless it is told
+)
+ROWS = 256  # in one request, where rows have no seeds of their own
 
 
 class EngineRow(NamedTuple):
@@ -37,12 +41,13 @@ class Asked:
     temperature: float
     end_ids: tuple[int, ...]
 
-    def parameters(self, seed: int) -> dict[str, Any]:
-        """As vLLM's SamplingParams and its server name them. No top-k, top-p or penalty: the log-probabilities of the
-        losses are of the whole softmax."""
+    def parameters(self, seed: int | None) -> dict[str, Any]:
+        """As vLLM's SamplingParams and its server name them; without a seed where it is None. No top-k, top-p or penalty:
+        the log-probabilities of the losses are of the whole softmax."""
         whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
         ends = {"max_tokens": self.max_tokens, "stop_token_ids": list(self.end_ids), "ignore_eos": True}
-        return {"n": 1, "seed": seed, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
+        own = {} if seed is None else {"seed": seed}
+        return {"n": 1, **own, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
 
 
 class Colocated:
@@ -62,6 +67,7 @@ class Colocated:
         gpu_memory_utilization: float,
         sleep: bool,
         enforce_eager: bool,
+        seed_rows: bool,
     ) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -88,7 +94,7 @@ class Colocated:
                 seed=0,
             )
         self.group: Any = get_tp_group()  # the processes that share this engine
-        self.sleeps = sleep
+        self.sleeps, self.seed_rows = sleep, seed_rows
         self._sleep()
 
     def load(self, policy: PreTrainedModel) -> None:
@@ -109,10 +115,23 @@ class Colocated:
         distributed.all_gather_object(shares, (list(prompts), list(seeds)), group=self.group.cpu_group)
         before = sum(len(own) for own, _ in shares[: self.group.rank_in_group])
         inputs = [{"prompt_token_ids": ids} for own, _ in shares for ids in own]
-        parameters = [SamplingParams(detokenize=False, **asked.parameters(seed)) for _, own in shares for seed in own]
-        drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
+        all_seeds = [seed for _, own in shares for seed in own]
+        told = [asked.parameters(seed if self.seed_rows else None) for seed in all_seeds]
+        with self._numbers_of(all_seeds):
+            parameters = [SamplingParams(detokenize=False, **own) for own in told]
+            drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
         self._sleep()
         return [_row(request.outputs[0]) for request in drawn[before : before + len(prompts)]]
+
+    @contextmanager
+    def _numbers_of(self, seeds: Sequence[int]) -> Iterator[None]:
+        """Rows without seeds of their own draw from torch's global random numbers: here those of the first row's seed."""
+        if self.seed_rows or not seeds:
+            yield
+            return
+        with random_state_kept():
+            torch.manual_seed(seeds[0])
+            yield
 
     def _sleep(self) -> None:
         """Give the memory of weights and cache to the policy that learns; the weights come anew before the next draw."""
@@ -122,14 +141,22 @@ class Colocated:
 
 class Server:
     """A server started with `vllm serve`, through TRL's client; the first process sends it the weights, by NCCL, and every
-    process asks it for its own rows."""
+    process asks it for its own rows.
 
-    def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float) -> None:
+    A request of vLLM has one seed, and gives each of its prompts the same random numbers: so a row with a seed of its own
+    is a request of its own. Without seeds, many rows are one request.
+    """
+
+    def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float, seed_rows: bool) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from trl.generation.vllm_client import VLLMClient
 
         self.client: Any = VLLMClient(base_url=url, group_port=weights_port, connection_timeout=timeout)
+        self.seed_rows, self.num_requests = seed_rows, max(1, REQUESTS // processes.size())
+        given = self.client.session.get_adapter(url)  # which has 64 connections
+        connections = type(given)(max_retries=given.max_retries, pool_maxsize=self.num_requests, pool_block=True)
+        self.client.session.mount(url, connections)
         self._metadata: list[tuple[str, str, list[int]]] = []
         self._device = policy.device
 
@@ -152,12 +179,17 @@ class Server:
         processes.wait()
 
     def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[EngineRow]:
-        def one(ids: list[int], seed: int) -> EngineRow:
-            drawn = self.client.generate([ids], generation_kwargs=asked.parameters(seed))
-            return EngineRow(drawn["completion_ids"][0], [logps[0] for logps in drawn["logprobs"][0]])
+        size = 1 if self.seed_rows else ROWS
+        parts = [slice(start, start + size) for start in range(0, len(prompts), size)]
 
-        with ThreadPoolExecutor(REQUESTS) as threads:
-            return list(threads.map(one, prompts, seeds))
+        def drawn(part: slice) -> list[EngineRow]:
+            told = asked.parameters(seeds[part.start] if self.seed_rows else None)
+            said = self.client.generate(list(prompts[part]), generation_kwargs=told)
+            rows = zip(said["completion_ids"], said["logprobs"], strict=True)
+            return [EngineRow(ids, [logps[0] for logps in of_tokens]) for ids, of_tokens in rows]
+
+        with ThreadPoolExecutor(self.num_requests) as threads:
+            return [row for rows in threads.map(drawn, parts) for row in rows]
 
 
 def _row(output: Any) -> EngineRow:

@@ -1,5 +1,5 @@
 """Completions by vLLM, an engine made for drawing, from the policy's weights as they are at every draw. Each row has a seed
-of its own.
+of its own, unless `seed_rows` is false.
 
 vLLM's kernels, precision and order of summation are not those that the policy learns with, so its draws are not quite the
 policy's: it says what it thought of each token, and the engine weights them (rlx/engine/importance.py). For the same
@@ -39,6 +39,7 @@ class VLLM:
     max_prompt_tokens: PositiveInt
     temperature: Positive
     importance_clip: Positive
+    seed_rows: bool
     gpu_memory_utilization: Probability
     tensor_parallel_size: PositiveInt
     sleep: bool
@@ -91,7 +92,7 @@ class VLLM:
             self.check()
             if self.mode == "server":
                 url = f"http://{self.host}:{self.port}"
-                _engines[key] = Server(policy, url, self.weights_port, self.timeout)
+                _engines[key] = Server(policy, url, self.weights_port, self.timeout, self.seed_rows)
             else:
                 _engines[key] = Colocated(
                     policy,
@@ -100,6 +101,7 @@ class VLLM:
                     self.gpu_memory_utilization,
                     self.sleep,
                     self.enforce_eager,
+                    self.seed_rows,
                 )
         return _engines[key]
 

@@ -34,7 +34,7 @@ PROMPTS = torch.randint(2, 64, (ROWS, LONGEST), generator=torch.Generator().manu
 MASK = torch.arange(LONGEST) >= torch.arange(ROWS)[:, None] % 20  # 5 to 24 tokens, padded on the left
 SEEDS = list(range(100, 100 + ROWS))
 SETTINGS = dict(
-    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=LONGEST, temperature=0.9, importance_clip=2.0,
+    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=LONGEST, temperature=0.9, importance_clip=2.0, seed_rows=True,
     gpu_memory_utilization=0.1, tensor_parallel_size=1, sleep=False, enforce_eager=True, host="localhost", port=8000,
     weights_port=51216, timeout=60.0,
 )  # fmt: skip
