@@ -16,6 +16,7 @@ from rlx import report
 from rlx.artefact import training_state
 from rlx.command.advice import advice
 from rlx.compute.launcher import launch
+from rlx.compute.universal import make_readable
 from rlx.core.build import build
 from rlx.core.error import UserError, WorkerError
 from rlx.core.seed import seed_of
@@ -191,7 +192,7 @@ class Run:
     def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
         if checkpoint := training_state.latest(self.directory.path / "checkpoints"):
-            checkpoint.check(self.cell.compute.layout, "the policy")
+            make_readable(checkpoint, self.cell.compute.layout, "the policy", self.trainer)
         self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
         if self.best:
             self.best.resume(checkpoint.step if checkpoint else -1)

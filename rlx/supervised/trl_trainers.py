@@ -31,6 +31,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from rlx.artefact import training_state
 from rlx.artefact.store import TrainingContext
+from rlx.compute.universal import make_readable
 from rlx.core.error import UserError
 from rlx.model.precision import cast, with_full_precision
 from rlx.model.recomputation import checkpointing
@@ -173,7 +174,7 @@ def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, training_
         trainer.add_callback(_Watch(training, bar))
         trainer.add_callback(_Checkpoints(training_context))
         if checkpoint := training_state.latest(training_context.folder):
-            checkpoint.check(training_context.layout, f"the {training.name}")
+            make_readable(checkpoint, training_context.layout, f"the {training.name}", trainer)
             if processes.first():
                 log.info("%s: going on after update %d of %d", training.name, checkpoint.step, num_updates)
             bar.advance(checkpoint.step)

@@ -1,0 +1,62 @@
+"""A ZeRO checkpoint of one number of processes, read by another number: written anew as DeepSpeed's universal checkpoint
+(arXiv 2406.18820), in which weights and AdamW's moments lie parameter by parameter."""
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rlx.artefact.training_state import Checkpoint
+from rlx.core.error import UserError
+from rlx.process import atomic, outer, processes
+
+log = logging.getLogger(__name__)
+FOLDER, LATEST = "universal", "latest_universal"  # the second names the first, for DeepSpeed
+ZERO = re.compile(r"(zero[123]) on \d+ processes")
+WORKERS = 2  # each holds the part of one process in memory
+
+
+def make_readable(checkpoint: Checkpoint, layout: str, what: str, trainer: Any) -> None:
+    """Let `trainer`, whose models are laid out as `layout`, go on from `checkpoint`: as it lies, or written anew by the first
+    process where another number of processes wrote it. Call it in every process before training. `what` is trained.
+
+    Raises UserError where nothing can be done.
+    """
+    if checkpoint.layout == layout:
+        return
+    if not _same_stage(checkpoint.layout, layout):
+        checkpoint.check(layout, what)
+    if processes.first() and not (checkpoint.path / LATEST).is_file():
+        log.info("%s was written as %r: writing it anew, to be read as %r", checkpoint.path, checkpoint.layout, layout)
+        _convert(checkpoint.path)
+    processes.wait(patiently=True)
+    trainer.accelerator.state.deepspeed_plugin.deepspeed_config["checkpoint"] = {"load_universal": True}
+
+
+def _same_stage(one: str, other: str) -> bool:
+    """Whether both are of one stage of ZeRO, and so differ in the number of processes alone."""
+    stages = [found.group(1) for layout in (one, other) if (found := ZERO.fullmatch(layout))]
+    return len(stages) == 2 and stages[0] == stages[1]
+
+
+def _convert(checkpoint: Path) -> None:
+    """In a process of its own: DeepSpeed's program prints, and is one of a group if it finds a launcher's variables."""
+    (parts,) = checkpoint.glob("global_step*")
+    unfinished = checkpoint / f"{FOLDER}.part"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+    command += ["--input_folder", str(parts), "--output_folder", str(unfinished)]
+    command += ["--num_extract_workers", str(WORKERS), "--num_merge_workers", str(WORKERS)]
+    env = {name: value for name, value in os.environ.items() if name not in outer.VARIABLES}
+    ended = subprocess.run(command, env=env, capture_output=True, text=True)
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or ["no reason"])[-1]
+        raise UserError(
+            f"{checkpoint} cannot be written anew for another number of processes ({last}): go on with as many as wrote it"
+        )
+    unfinished.rename(checkpoint / FOLDER)
+    atomic.write(checkpoint / LATEST, FOLDER)
