@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+from transformers import TrainerCallback
+
 from rlx.artefact.training_state import Checkpoint
 from rlx.core.error import UserError
 from rlx.process import atomic, outer, processes
@@ -35,6 +38,7 @@ def make_readable(checkpoint: Checkpoint, layout: str, what: str, trainer: Any) 
         _convert(checkpoint.path)
     processes.wait(patiently=True)
     trainer.accelerator.state.deepspeed_plugin.deepspeed_config["checkpoint"] = {"load_universal": True}
+    trainer.add_callback(_Mended())
 
 
 def _same_stage(one: str, other: str) -> bool:
@@ -43,13 +47,29 @@ def _same_stage(one: str, other: str) -> bool:
     return len(stages) == 2 and stages[0] == stages[1]
 
 
+class _Mended(TrainerCallback):
+    """Undoes what DeepSpeed 0.19 gets wrong when it reads one under ZeRO-3: all groups of parameters count their updates in
+    one number, so that AdamW's correction of its start is wrong, and all take the first group's weight decay."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        zero = kwargs["optimizer"].optimizer
+        for of_parameter in zero.optimizer.state.values():
+            if isinstance(of_parameter.get("step"), Tensor):
+                of_parameter["step"] = of_parameter["step"].clone()
+        # Of transformers' Trainer: weights, then biases and norms.
+        for group, weight_decay in zip(zero.optimizer.param_groups, (args.weight_decay, 0.0), strict=False):
+            group["weight_decay"] = weight_decay
+
+
 def _convert(checkpoint: Path) -> None:
     """In a process of its own: DeepSpeed's program prints, and is one of a group if it finds a launcher's variables."""
     (parts,) = checkpoint.glob("global_step*")
-    unfinished = checkpoint / f"{FOLDER}.part"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    scratch = checkpoint / f"{FOLDER}.part"  # in which it writes the name of what it made, too
+    for leftover in (scratch, checkpoint / FOLDER):
+        shutil.rmtree(leftover, ignore_errors=True)
+    scratch.mkdir()
     command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
-    command += ["--input_folder", str(parts), "--output_folder", str(unfinished)]
+    command += ["--input_folder", str(parts), "--output_folder", str(scratch / FOLDER)]
     command += ["--num_extract_workers", str(WORKERS), "--num_merge_workers", str(WORKERS)]
     env = {name: value for name, value in os.environ.items() if name not in outer.VARIABLES}
     ended = subprocess.run(command, env=env, capture_output=True, text=True)
@@ -58,5 +78,6 @@ def _convert(checkpoint: Path) -> None:
         raise UserError(
             f"{checkpoint} cannot be written anew for another number of processes ({last}): go on with as many as wrote it"
         )
-    unfinished.rename(checkpoint / FOLDER)
+    (scratch / FOLDER).rename(checkpoint / FOLDER)
+    shutil.rmtree(scratch)
     atomic.write(checkpoint / LATEST, FOLDER)

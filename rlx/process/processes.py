@@ -29,6 +29,11 @@ def size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def grouped() -> bool:
+    """Whether a back end may spread a model over the processes: some do so over one alone."""
+    return distributed.is_initialized()
+
+
 def first() -> bool:
     """Whether this is the process that writes and speaks for all."""
     return rank() == 0

@@ -193,7 +193,7 @@ class _Trained:
         if isinstance(head := getattr(model, "score", None), torch.nn.Linear):
             with_full_precision(head)  # trained whole beside adapters, too
         self._blank: Any = None
-        if processes.size() > 1:  # a back end may take the model apart
+        if processes.grouped():  # a back end may take the model apart
             self._blank = blank_of(model if lora is None else get_peft_model(copy.deepcopy(model), copy.deepcopy(lora)))
 
     def finished(self, model: Any) -> PreTrainedModel:
