@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
-from rlx.process.outer import launched
+from rlx.process.outer import launched, refuse
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -25,6 +25,7 @@ PLAIN = {
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready? what is missing, and what to do about it",
 }
+TOGETHER = ("train", "prepare")  # what several processes of another launcher do
 ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else runs/)"
 
 
@@ -78,6 +79,8 @@ def _dispatch(arguments: list[str]) -> int:
 
         return complete(arguments, list(COMPOSED), list(PLAIN))
     verb, rest = arguments[0], arguments[1:]
+    if verb not in TOGETHER:
+        refuse(f"rlx {verb}")
     if verb in COMPOSED:
         if (parsed := usage.words_of_help(rest)) is not None:
             words, config_dir = parsed

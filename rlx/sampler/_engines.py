@@ -4,7 +4,7 @@ token ids, each with a seed of its own."""
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,13 +40,14 @@ class Asked:
     max_tokens: int
     temperature: float
     end_ids: tuple[int, ...]
+    seed_rows: bool  # whether each has a seed of its own
 
-    def parameters(self, seed: int | None) -> dict[str, Any]:
-        """As vLLM's SamplingParams and its server name them; without a seed where it is None. No top-k, top-p or penalty:
-        the log-probabilities of the losses are of the whole softmax."""
+    def parameters(self, seed: int) -> dict[str, Any]:
+        """As vLLM's SamplingParams and its server name them. No top-k, top-p or penalty: the log-probabilities of the
+        losses are of the whole softmax."""
         whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
         ends = {"max_tokens": self.max_tokens, "stop_token_ids": list(self.end_ids), "ignore_eos": True}
-        own = {} if seed is None else {"seed": seed}
+        own = {"seed": seed} if self.seed_rows else {}
         return {"n": 1, **own, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
 
 
@@ -67,7 +68,6 @@ class Colocated:
         gpu_memory_utilization: float,
         sleep: bool,
         enforce_eager: bool,
-        seed_rows: bool,
     ) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -94,7 +94,7 @@ class Colocated:
                 seed=0,
             )
         self.group: Any = get_tp_group()  # the processes that share this engine
-        self.sleeps, self.seed_rows = sleep, seed_rows
+        self.sleeps = sleep
         self._sleep()
 
     def load(self, policy: PreTrainedModel) -> None:
@@ -116,22 +116,11 @@ class Colocated:
         before = sum(len(own) for own, _ in shares[: self.group.rank_in_group])
         inputs = [{"prompt_token_ids": ids} for own, _ in shares for ids in own]
         all_seeds = [seed for _, own in shares for seed in own]
-        told = [asked.parameters(seed if self.seed_rows else None) for seed in all_seeds]
-        with self._numbers_of(all_seeds):
-            parameters = [SamplingParams(detokenize=False, **own) for own in told]
+        parameters = [SamplingParams(detokenize=False, **asked.parameters(seed)) for seed in all_seeds]
+        with nullcontext() if asked.seed_rows else _numbers_of(all_seeds):
             drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
         self._sleep()
         return [_row(request.outputs[0]) for request in drawn[before : before + len(prompts)]]
-
-    @contextmanager
-    def _numbers_of(self, seeds: Sequence[int]) -> Iterator[None]:
-        """Rows without seeds of their own draw from torch's global random numbers: here those of the first row's seed."""
-        if self.seed_rows or not seeds:
-            yield
-            return
-        with random_state_kept():
-            torch.manual_seed(seeds[0])
-            yield
 
     def _sleep(self) -> None:
         """Give the memory of weights and cache to the policy that learns; the weights come anew before the next draw."""
@@ -147,13 +136,13 @@ class Server:
     is a request of its own. Without seeds, many rows are one request.
     """
 
-    def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float, seed_rows: bool) -> None:
+    def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from trl.generation.vllm_client import VLLMClient
 
         self.client: Any = VLLMClient(base_url=url, group_port=weights_port, connection_timeout=timeout)
-        self.seed_rows, self.num_requests = seed_rows, max(1, REQUESTS // processes.size())
+        self.num_requests = max(1, REQUESTS // processes.size())
         given = self.client.session.get_adapter(url)  # which has 64 connections
         connections = type(given)(max_retries=given.max_retries, pool_maxsize=self.num_requests, pool_block=True)
         self.client.session.mount(url, connections)
@@ -179,17 +168,24 @@ class Server:
         processes.wait()
 
     def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[EngineRow]:
-        size = 1 if self.seed_rows else ROWS
+        size = 1 if asked.seed_rows else ROWS
         parts = [slice(start, start + size) for start in range(0, len(prompts), size)]
 
         def drawn(part: slice) -> list[EngineRow]:
-            told = asked.parameters(seeds[part.start] if self.seed_rows else None)
-            said = self.client.generate(list(prompts[part]), generation_kwargs=told)
+            said = self.client.generate(list(prompts[part]), generation_kwargs=asked.parameters(seeds[part.start]))
             rows = zip(said["completion_ids"], said["logprobs"], strict=True)
             return [EngineRow(ids, [logps[0] for logps in of_tokens]) for ids, of_tokens in rows]
 
         with ThreadPoolExecutor(self.num_requests) as threads:
             return [row for rows in threads.map(drawn, parts) for row in rows]
+
+
+@contextmanager
+def _numbers_of(seeds: Sequence[int]) -> Iterator[None]:
+    """Rows without seeds of their own draw from torch's global random numbers: inside, those of the first row's seed."""
+    with random_state_kept():
+        torch.manual_seed(seeds[0] if seeds else 0)
+        yield
 
 
 def _row(output: Any) -> EngineRow:

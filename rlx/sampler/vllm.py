@@ -77,7 +77,9 @@ class VLLM:
         if (longest := max(map(len, prompts), default=0)) > self.max_prompt_tokens:
             raise UserError(f"sampler.max_prompt_tokens={self.max_prompt_tokens}: a prompt has {longest} tokens")
         eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
-        asked = Asked(self.max_new_tokens, self.temperature, tuple(eos if isinstance(eos, list) else [eos]))
+        asked = Asked(
+            self.max_new_tokens, self.temperature, tuple(eos if isinstance(eos, list) else [eos]), self.seed_rows
+        )
         with torch.autocast(
             policy.device.type, enabled=False
         ):  # vLLM and merged adapters have a precision of their own
@@ -87,12 +89,14 @@ class VLLM:
         return padded(rows, asked, pad)
 
     def _engine(self, policy: PreTrainedModel) -> Colocated | Server:
-        key = replace(self, temperature=1.0, importance_clip=1.0)  # which an engine is told with every draw, or never
+        key = replace(
+            self, temperature=1.0, importance_clip=1.0, seed_rows=True
+        )  # which an engine is told with every draw, or never
         if key not in _engines:
             self.check()
             if self.mode == "server":
                 url = f"http://{self.host}:{self.port}"
-                _engines[key] = Server(policy, url, self.weights_port, self.timeout, self.seed_rows)
+                _engines[key] = Server(policy, url, self.weights_port, self.timeout)
             else:
                 _engines[key] = Colocated(
                     policy,
@@ -101,7 +105,6 @@ class VLLM:
                     self.gpu_memory_utilization,
                     self.sleep,
                     self.enforce_eager,
-                    self.seed_rows,
                 )
         return _engines[key]
 

@@ -45,6 +45,9 @@ def test_the_command_says_it_in_one_line_and_writes_nothing(started_by_torchrun,
     assert said.startswith("rlx: compute=cpu is one process") and len(said.splitlines()) == 1
     assert main(["train", "-m", "seed=0,1", f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]) == 2
     assert "rlx train -m is for one process" in capsys.readouterr().err
+    for verb in ("evaluate", "submit", "report", "doctor"):
+        assert main([verb]) == 2
+        assert f"rlx {verb} is for one process, and another launcher started 4" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

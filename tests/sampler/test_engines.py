@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,7 +13,8 @@ from rlx.process import processes
 from rlx.sampler import _engines
 from rlx.sampler._engines import Asked, Server
 
-ASKED = Asked(max_tokens=4, temperature=0.7, end_ids=(1, 9))
+ASKED = Asked(max_tokens=4, temperature=0.7, end_ids=(1, 9), seed_rows=True)
+WITHOUT_SEEDS = replace(ASKED, seed_rows=False)
 
 
 class StandIn(ThreadingHTTPServer):
@@ -76,8 +78,8 @@ def stand_in(monkeypatch):
         thread.join()
 
 
-def client_of(stand_in: StandIn, policy, seed_rows: bool) -> Server:
-    return Server(policy, f"http://127.0.0.1:{stand_in.server_port}", 51216, 5.0, seed_rows)
+def client_of(stand_in: StandIn, policy) -> Server:
+    return Server(policy, f"http://127.0.0.1:{stand_in.server_port}", 51216, 5.0)
 
 
 PROMPTS = [[2, i] for i in range(60)]
@@ -85,7 +87,7 @@ SEEDS = list(range(1000, 1060))
 
 
 def test_every_row_is_drawn_with_its_own_seed_and_comes_back_in_its_place(stand_in, tiny_llama):
-    rows = client_of(stand_in, tiny_llama, seed_rows=True).generate(PROMPTS, SEEDS, ASKED)
+    rows = client_of(stand_in, tiny_llama).generate(PROMPTS, SEEDS, ASKED)
     assert [row.ids for row in rows] == [[2, i, 1000 + i] for i in range(60)]
     assert rows[3].logps == [-2.0, -3.0, -1003.0]
     assert Counter(body["seed"] for body in stand_in.bodies) == Counter(SEEDS)
@@ -93,7 +95,7 @@ def test_every_row_is_drawn_with_its_own_seed_and_comes_back_in_its_place(stand_
 
 def test_without_seeds_many_rows_are_one_request_that_names_no_seed(stand_in, tiny_llama, monkeypatch):
     monkeypatch.setattr(_engines, "ROWS", 25)
-    rows = client_of(stand_in, tiny_llama, seed_rows=False).generate(PROMPTS, SEEDS, ASKED)
+    rows = client_of(stand_in, tiny_llama).generate(PROMPTS, SEEDS, WITHOUT_SEEDS)
     assert [row.ids for row in rows] == [[2, i, 0] for i in range(60)]
     assert sorted(len(body["prompt"]) for body in stand_in.bodies) == [10, 25, 25]
     assert not any("seed" in body for body in stand_in.bodies)
@@ -102,10 +104,10 @@ def test_without_seeds_many_rows_are_one_request_that_names_no_seed(stand_in, ti
 def test_all_processes_together_ask_no_more_at_once_than_a_server_works_on(stand_in, tiny_llama, monkeypatch):
     monkeypatch.setattr(_engines, "REQUESTS", 16)
     monkeypatch.setattr(processes, "size", lambda: 4)
-    rows = client_of(stand_in, tiny_llama, seed_rows=True).generate(PROMPTS, SEEDS, ASKED)
+    rows = client_of(stand_in, tiny_llama).generate(PROMPTS, SEEDS, ASKED)
     assert len(rows) == 60 and len(stand_in.bodies) == 60
     assert 1 < stand_in.most <= 4 and len(stand_in.connections) <= 4  # each connection is used again
 
 
 def test_no_rows_are_no_request(stand_in, tiny_llama):
-    assert client_of(stand_in, tiny_llama, seed_rows=False).generate([], [], ASKED) == [] and not stand_in.bodies
+    assert client_of(stand_in, tiny_llama).generate([], [], WITHOUT_SEEDS) == [] and not stand_in.bodies
