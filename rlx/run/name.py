@@ -20,6 +20,7 @@ LATER_SETTINGS = {
     ("world", "task"): "quality",
     ("model", "attn_implementation"): None,
     ("compute", "timeout"): 1800.0,
+    ("compute", "place_members"): False,
     ("sampler", "seed_rows"): True,
 }
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
