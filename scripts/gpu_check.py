@@ -241,8 +241,9 @@ def scoring(scale: Scale, device: str) -> list[Row]:
     from rlx.model.precision import cast
 
     models = [cast(llama(scale, "SequenceClassification", i), torch.bfloat16).to(device).eval() for i in range(5)]
-    ids = inputs_of(scale, scale.scored, device)["input_ids"]
-    return [Row(*row) for row in whole(models, ids, scale.prompt_tokens)]
+    return [
+        Row(*row) for row in whole(models, inputs_of(scale, scale.scored, device)["input_ids"], scale.prompt_tokens)
+    ]
 
 
 def adapters(scale: Scale, device: str) -> list[Row]:
