@@ -4,7 +4,6 @@
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from rlx.core.error import UserError
 from rlx.process import atomic, outer, processes
 
 log = logging.getLogger(__name__)
-FOLDER, LATEST = "universal", "latest_universal"  # the second names the first, for DeepSpeed
+FOLDER, STATE, LATEST = "universal", "state", "latest_universal"  # the last says where the second is, for DeepSpeed
 ZERO = re.compile(r"(zero[123]) on \d+ processes")
 WORKERS = 2  # each holds the part of one process in memory
 
@@ -64,20 +63,15 @@ class _Mended(TrainerCallback):
 def _convert(checkpoint: Path) -> None:
     """In a process of its own: DeepSpeed's program prints, and is one of a group if it finds a launcher's variables."""
     (parts,) = checkpoint.glob("global_step*")
-    scratch = checkpoint / f"{FOLDER}.part"  # in which it writes the name of what it made, too
-    for leftover in (scratch, checkpoint / FOLDER):
-        shutil.rmtree(leftover, ignore_errors=True)
-    scratch.mkdir()
-    command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
-    command += ["--input_folder", str(parts), "--output_folder", str(scratch / FOLDER)]
-    command += ["--num_extract_workers", str(WORKERS), "--num_merge_workers", str(WORKERS)]
-    env = {name: value for name, value in os.environ.items() if name not in outer.VARIABLES}
-    ended = subprocess.run(command, env=env, capture_output=True, text=True)
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["no reason"])[-1]
-        raise UserError(
-            f"{checkpoint} cannot be written anew for another number of processes ({last}): go on with as many as wrote it"
-        )
-    (scratch / FOLDER).rename(checkpoint / FOLDER)
-    shutil.rmtree(scratch)
-    atomic.write(checkpoint / LATEST, FOLDER)
+    with atomic.folder(checkpoint / FOLDER) as made:  # it writes the name of what it made beside that
+        command = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+        command += ["--input_folder", str(parts), "--output_folder", str(made / STATE)]
+        command += ["--num_extract_workers", str(WORKERS), "--num_merge_workers", str(WORKERS)]
+        env = {name: value for name, value in os.environ.items() if name not in outer.VARIABLES}
+        ended = subprocess.run(command, env=env, capture_output=True, text=True)
+        if ended.returncode:
+            last = (ended.stderr.strip().splitlines() or ["no reason"])[-1]
+            raise UserError(
+                f"{checkpoint} cannot be written anew for another number of processes ({last}): go on with as many as wrote it"
+            )
+    atomic.write(checkpoint / LATEST, f"{FOLDER}/{STATE}")
