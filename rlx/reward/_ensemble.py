@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
-from rlx.model.score_head import load_reward_model, score_rows
+from rlx.model.score_head import load_reward_model, score_rows, shared_scores
 from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process.device import on_device
 
@@ -41,8 +41,8 @@ class LoadedMember:
         return (raw - self.mean) / self.std
 
     def reference_scores(self) -> Tensor:
-        """Raw scores of the reference set, asked on the device, in double precision."""
-        return score_rows(on_device(self.model), self.reference).double()
+        """Raw scores of the reference set, asked on the device, in double precision; all processes must ask."""
+        return shared_scores(on_device(self.model), self.reference).double()
 
     def normalised(self) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""

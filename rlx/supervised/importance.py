@@ -121,7 +121,8 @@ class Reduced:
 
     def encoded(self, rows: RewardRows) -> "Encoded":
         """The texts as ids of a reward model."""
-        return Encoded([rows.row(prompt, completion) for prompt, completion in self.distinct], self.places_SB)
+        prompts, completions = zip(*self.distinct, strict=True)
+        return Encoded(rows.rows(prompts, completions), self.places_SB)
 
     def of_judge(self, judge: Judge) -> Tensor:
         """Gold's values of all coalitions, (S, B) in float64."""
