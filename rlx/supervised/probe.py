@@ -72,8 +72,8 @@ def difference_features(trunk, pairs: PairRows, name: str) -> Tensor:
             ids_BT, mask_BT = pack(part, trunk.config.pad_token_id)
             features_H.append(last_hidden(trunk, ids_BT.to(trunk.device), mask_BT.to(trunk.device)).float().cpu())
             bar.advance(len(part) * processes.size())
-    own_BH = torch.cat(features_H).view(len(texts) // 2, 2, -1).diff(dim=1).squeeze(1).neg()
-    return torch.cat(processes.gathered(own_BH))
+    both_H = torch.cat(features_H)
+    return torch.cat(processes.gathered(both_H[::2] - both_H[1::2]))
 
 
 def share_in_order(differences_BH: Tensor, weight_H: Tensor) -> float:
