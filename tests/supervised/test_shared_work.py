@@ -11,6 +11,7 @@ from word_world import GoodWords, completions
 from rlx.artefact.store import Store
 from rlx.core.world import Prompt
 from rlx.model.score_head import load_reward_model, score_rows, shared_scores
+from rlx.supervised import probe, reward_rows
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.gold import judged_together
 from rlx.supervised.member import accuracies, measured_parts
@@ -67,8 +68,6 @@ def test_of_two_each_scores_half_of_the_pairs_that_a_member_is_measured_on(train
 def test_of_two_each_reads_half_of_the_features(trained, two, monkeypatch):
     model, train, _ = trained
     wanted, seen = difference_features(model, train, "alone"), Counter()
-    import rlx.supervised.probe as probe
-
     own = probe.last_hidden
 
     def counting(trunk, ids_BT, mask_BT):
@@ -87,15 +86,13 @@ def test_of_two_each_reads_half_of_the_features(trained, two, monkeypatch):
 def test_of_two_each_encodes_half_of_the_pairs(trained, member, two, monkeypatch):
     _, train, _ = trained
     encoded: Counter[int] = Counter()
-    import rlx.supervised.reward_rows as module
-
-    own = module.encode_completions
+    own = reward_rows.encode_completions
 
     def counting(tokenizer, texts):
         encoded[two.own.rank] += len(texts)
         return own(tokenizer, texts)
 
-    monkeypatch.setattr(module, "encode_completions", counting)
+    monkeypatch.setattr(reward_rows, "encode_completions", counting)
     rows = RewardRows(member(0).model, [])
     assert two.both(lambda rank: rows.of_pairs(train.pairs)) == [train, train]
     assert encoded == {0: 16, 1: 16}
@@ -158,3 +155,17 @@ def test_as_many_training_pairs_as_are_measured_stay_in_their_order(trained, mon
     monkeypatch.setattr("rlx.supervised.member.MAX_TRAIN_MEASURED", 12)
     clean = [pair for pair in train.pairs if not pair.flipped]
     assert len(clean) == 12 and measured_parts(train, heldout, 0)["train_clean"].pairs == clean
+
+
+def test_every_text_that_a_member_is_trained_and_measured_on_is_tokenised_once(member, store, tmp_path, monkeypatch):
+    recipe = member(0)
+    for needed in (recipe.head, recipe.reference_set):
+        store.fetch(needed, 0)  # which tokenise texts of their own
+    prompts, texts, own = [], [], (reward_rows.encode_prompts, reward_rows.encode_completions)
+    monkeypatch.setattr(reward_rows, "encode_prompts", lambda t, asked: prompts.append(len(asked)) or own[0](t, asked))
+    monkeypatch.setattr(
+        reward_rows, "encode_completions", lambda t, asked: texts.append(len(asked)) or own[1](t, asked)
+    )
+    recipe.build(tmp_path, store, 0)
+    assert texts == [2 * 16, 16, 2 * 8]  # training pairs, the reference set, held-out pairs
+    assert max(prompts) <= 8  # of which there are as many on either side, whatever the number of pairs
