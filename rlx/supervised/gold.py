@@ -22,7 +22,7 @@ from rlx.process import processes
 from rlx.process.device import on_device
 from rlx.supervised.accuracy import judged
 from rlx.supervised.limit import length_limit, say_left_out
-from rlx.supervised.member import Member, train_member
+from rlx.supervised.member import Member, base_address, train_member
 from rlx.supervised.pairs import Preference, PreferencePairs, ended, read
 from rlx.supervised.probe import probe
 from rlx.supervised.reference_set import read_reference_set
@@ -60,7 +60,8 @@ class GoldModel:
             )
         train = [ended(pair) for pair in self.world.to_train_on("gold", pairs)]
         like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0.0, 0)
-        trunk = self.model.reward_trunk(store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed))
+        path = store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed)
+        trunk = self.model.reward_trunk(path)
         rows = RewardRows(self.model, [pair.prompt for pair in train])
         encoded = rows.of_pairs(train)
         weight_H, _ = probe(trunk.eval(), encoded, self.reward_model.probe_l2)
@@ -70,8 +71,9 @@ class GoldModel:
         training = self.reward_model.training("gold model", learning_rate, seed_of("gold model", seed))
         reference = read_reference_set(store.fetch(like.reference_set, seed))
         heldout = [ended(pair) for pair in heldout]
+        base = base_address(self.model, path, trunk, store)
         member = Member(
-            self.model, trunk.train(), dropout, training, rows, encoded, None, None, heldout, seed, *reference
+            self.model, trunk.train(), dropout, training, rows, encoded, None, None, heldout, seed, *reference, base
         )
         made = train_member(member, directory, store.training_context(self, seed))
         (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))

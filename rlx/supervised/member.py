@@ -11,13 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlx.artefact.store import TrainingContext
+from rlx.artefact.store import Store, TrainingContext
 from rlx.core.error import UserError
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Prompt
+from rlx.model.base_address import BaseAddress, address_of
 from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
-from rlx.model.score_head import pack, shared_scores
+from rlx.model.score_head import RewardModel, pack, shared_scores
+from rlx.model.shared_base import AdaptedRewardModel, save_adapted
 from rlx.process.device import on_device
 from rlx.process.progress import stage
 from rlx.supervised.importance_penalty import ImportancePenalty
@@ -47,6 +49,14 @@ class Member:
     sample_seed: int  # of the training pairs whose accuracy is measured, where there are many
     reference_prompts: Sequence[Prompt]
     reference_completions: Sequence[Completion]
+    base: BaseAddress | None  # of the weights that `trunk` was loaded from, for an adapter to name
+
+
+def base_address(model: Model, policy: Path, trunk: PreTrainedModel, store: Store) -> BaseAddress | None:
+    """Return where the weights of `trunk`, loaded for the SFT policy in `policy`, lie; None where they are trained whole."""
+    if model.lora("SEQ_CLS") is None:
+        return None
+    return address_of(model.reward_base(policy), store.root, str(trunk.dtype).removeprefix("torch."))
 
 
 def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
@@ -86,8 +96,12 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
     measured = measured_parts(pairs, rows.of_pairs(member.heldout), member.sample_seed)
     accuracy = accuracies(trained, measured, f"accuracies of {member.training.name}")
     trained.config.score_mean, trained.config.score_std = mean, std
-    with quiet():
-        trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
+    if isinstance(trained, AdaptedRewardModel):
+        assert member.base is not None
+        save_adapted(trained, member.base, directory)
+    else:
+        with quiet():
+            trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
     rows.tokenizer.save_pretrained(directory)
     if not rows.shared:
         rows.policy_tokenizer.save_pretrained(directory / "policy_tokenizer")
@@ -133,7 +147,7 @@ def sampled(places: Sequence[int], seed: int) -> list[int]:
     return [places[i] for i in chosen.tolist()]
 
 
-def accuracies(model: PreTrainedModel, parts: dict[str, PairRows], name: str) -> dict[str, float | None]:
+def accuracies(model: RewardModel, parts: dict[str, PairRows], name: str) -> dict[str, float | None]:
     """train_clean: on pairs whose label is true. train_flipped: share of flipped pairs whose *false* label the model
     gives back (memorised noise; lower is better). heldout: on clean pairs never trained on. `name` is what the progress
     bar shows."""
