@@ -97,7 +97,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _composed(verb: str, arguments: list[str]) -> int:
     from rlx.command import training
-    from rlx.command.check import checked
+    from rlx.command.check import checked, checked_plan
     from rlx.command.compose import compose
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
@@ -121,20 +121,20 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"))
     if len(cells) == 1:
         config = checked(cells[0].config)
-        return _run_of(verb)(config)
+        return _run_of("plan")(config, checked_plan(cells[0].plan).device) if verb == "plan" else _run_of(verb)(config)
     return _several(verb, cells)
 
 
 def _several(verb: str, cells: list[Any]) -> int:
     """`rlx prepare -m` and `rlx plan -m`: the cells of a sweep together."""
-    from rlx.command.check import checked_sweep
+    from rlx.command.check import checked_plan, checked_sweep
     from rlx.command.sweep import parallel, rows_of
 
-    settings, rows = checked_sweep(cells[0].sweep), rows_of(cells)
+    settings, device, rows = checked_sweep(cells[0].sweep), checked_plan(cells[0].plan).device, rows_of(cells)
     module = importlib.import_module(f"rlx.{verb}")
     if verb == "prepare":
         return module.run_all({row.run_dir.name: row.config for row in rows})
-    return module.run_all(rows, parallel(settings.num_parallel, [row.config for row in rows]))
+    return module.run_all(rows, parallel(settings.num_parallel, [row.config for row in rows]), device)
 
 
 def _resolved(arguments: list[str]) -> Path | None:

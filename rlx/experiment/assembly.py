@@ -25,6 +25,7 @@ from rlx.model.base_address import is_adapter
 from rlx.model.precision import beside_masters
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
+from rlx.supervised.gold import RewardModelJudge
 from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.start_completions import read_start_completions
 
@@ -48,11 +49,14 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
+    if isinstance(judge, RewardModelJudge):
+        judge.rows = cell.compute.rows
     given = Sources(
         members,
         lambda: judge,
         cell.model.tokenizer,
         lambda: read_reference_set(paths["reference set"]),
+        cell.compute.rows,
         cell.compute.place_members and not any(map(is_adapter, members)),
     )
     scorer = on_device(cell.reward.scorer(given))

@@ -85,6 +85,7 @@ class RewardModelJudge:
 
     def __init__(self, name: str | Path, key: str) -> None:
         self.model = on_device(load_reward_model(name, key=key))
+        self.rows = 64  # in one forward pass
         directory = local_directory(str(name), None, key)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
@@ -103,7 +104,7 @@ class RewardModelJudge:
             + encode_completion(self.tokenizer, completion.text, completion.ended)
             for prompt, completion in zip(prompts, completions, strict=True)
         ]
-        return ((score_rows(self.model, rows).double() - self.mean) / self.std).tolist()
+        return ((score_rows(self.model, rows, self.rows).double() - self.mean) / self.std).tolist()
 
     def factors(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[dict[str, float]]:
         """A learned judge cannot say what its score is made of."""
