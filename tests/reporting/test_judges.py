@@ -78,6 +78,29 @@ def test_a_gold_of_chance_means_nothing_whatever_the_longer_one_is(tmp_path, acc
     assert "such a gold measures length" not in about_gold(record)
 
 
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("trained", "It was trained from the same base as the reward models that it judges, which makes it the least"),
+        (
+            "alike",
+            "It has the architecture and the size of the reward models that it judges: if they come from one base",
+        ),
+    ],
+)
+def test_a_gold_that_may_err_as_the_proxies_do_is_told_with_the_command_for_another(tmp_path, origin, said):
+    record = of(tmp_path, judge("gold", 0.7, 0.01, 0.09, origin=origin), judge("longer", 0.6))
+    assert said in about_gold(record) and about_gold(record).endswith("rlx evaluate run world.gold=PATH.")
+    assert about_gold(record).count("It knows more than length") == 1
+    assert said in render(record, [])
+
+
+def test_a_gold_of_another_shape_or_of_unknown_origin_is_not_suspected(tmp_path):
+    for origin in ({"origin": "other"}, {}):
+        record = of(tmp_path / str(len(origin)), judge("gold", 0.7, 0.01, 0.09, **origin), judge("longer", 0.6))
+        assert "err" not in about_gold(record) and "least independent" not in about_gold(record)
+
+
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):
     assert about_gold(of(tmp_path, judge("longer", 0.549, limit=None))) == ""
 
