@@ -78,10 +78,12 @@ def spans(text: str, n: int = REPEATED) -> tuple[tuple[str, bool], ...]:
 
 
 def plain(prompt: Any) -> str:
-    """A prompt as text: messages as "role: content" lines."""
+    """A prompt as text: messages as "role: content" lines, a single question as it is."""
     if isinstance(prompt, str):
         return prompt
     pairs = [(turn["role"], turn["content"]) if isinstance(turn, dict) else tuple(turn) for turn in prompt]
+    if len(pairs) == 1 and pairs[0][0] == "user":  # a question, and no conversation
+        return str(pairs[0][1])
     return "\n".join(f"{role}: {content}" for role, content in pairs)
 
 

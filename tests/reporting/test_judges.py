@@ -3,8 +3,10 @@ import json
 import pytest
 from synthetic_run import write_run
 
+from rlx.reporting.evidence import gather
 from rlx.reporting.judges import about_gold, about_limit, line, table
 from rlx.reporting.rendering import render
+from rlx.reporting.verdict import GUESSES, verdict
 from rlx.run.record import load_record
 
 
@@ -99,6 +101,13 @@ def test_a_gold_of_another_shape_or_of_unknown_origin_is_not_suspected(tmp_path)
     for origin in ({"origin": "other"}, {}):
         record = of(tmp_path / str(len(origin)), judge("gold", 0.7, 0.01, 0.09, **origin), judge("longer", 0.6))
         assert "err" not in about_gold(record) and "least independent" not in about_gold(record)
+
+
+@pytest.mark.parametrize(("accuracy", "guesses"), [(0.525, True), (0.44, True), (0.6, False)])
+def test_the_headline_makes_no_claim_by_a_gold_of_chance(tmp_path, accuracy, guesses):
+    evidence = gather(of(tmp_path, judge("gold", accuracy), judge("longer", 0.62)))
+    assert evidence is not None and evidence.gold_guesses == guesses
+    assert (GUESSES in verdict(evidence).headline) == guesses
 
 
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):

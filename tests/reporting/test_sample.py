@@ -42,4 +42,5 @@ def test_a_lone_sample_is_called_so():
 
 def test_messages_are_shown_with_their_roles():
     assert plain([["system", "be kind"], ["user", "hello"]]) == "system: be kind\nuser: hello"
-    assert plain([{"role": "user", "content": "hello"}]) == "user: hello"
+    assert plain([{"role": "user", "content": "hello"}]) == plain([["user", "hello"]]) == "hello"
+    assert plain([["assistant", "hello"]]) == "assistant: hello"

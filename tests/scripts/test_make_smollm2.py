@@ -69,7 +69,9 @@ def test_a_file_that_transformers_cannot_read_is_one_line(script, tmp_path, monk
     with pytest.raises(UserError, match="no such file"):
         script.read(gguf)
     gguf.write_bytes(b"not one")
-    with pytest.raises(UserError, match=rf"--gguf {gguf}: transformers cannot read it \(.+\); take another file") as error:
+    with pytest.raises(
+        UserError, match=rf"--gguf {gguf}: transformers cannot read it \(.+\); take another file"
+    ) as error:
         script.read(gguf)
     assert "\n" not in str(error.value)
 
