@@ -67,6 +67,20 @@ def about_gold(record: RunRecord) -> str:
     return f"{_quality(rows['gold'], rows['longer'])}{_independence(rows['gold'], record)}"
 
 
+def about_proxy(record: RunRecord) -> str:
+    """Whether what was optimised knows anything, for the verdict; empty where it does, or where nothing tells."""
+    optimised = {"warm": "warm", "single": "member"}.get(str(record.choice("reward")), "mean")
+    row = next((row for row in (*record.judges, *record.members) if row.get("kind") == optimised), {})
+    low, high = (row.get("interval") or {}).get("heldout") or (None, None)
+    if low is None or low > 0.5:
+        return ""
+    than = "not distinguishable from chance" if high >= 0.5 else "worse than chance"
+    return (
+        f"The proxy is right in {_percent(row['accuracy']['heldout'])}{_bounds(row)} of {row['pairs_measured']['heldout']} "
+        f"held-out pairs, which is {than}: more pairs or a higher reward_model.learning_rate come before any policy."
+    )
+
+
 def _quality(gold: Mapping[str, Any], longer: Mapping[str, Any]) -> str:
     """How often gold is right, beside chance and the longer one."""
     said = (

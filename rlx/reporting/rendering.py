@@ -38,7 +38,7 @@ def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
         state=state(record),
         description=describe(record),
         verdict=verdict(evidence),
-        about_gold=judges.about_gold(record),
+        about_judges=[line for line in (judges.about_proxy(record), judges.about_gold(record)) if line],
         tiles=tiles(evidence, record),
         figures=pictures(figures),
         final_prompts=None if evidence is None or evidence.num_prompts == record.num_prompts else evidence.num_prompts,

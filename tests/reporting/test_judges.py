@@ -3,8 +3,9 @@ import json
 import pytest
 from synthetic_run import write_run
 
+from rlx.reporting.card import model_card
 from rlx.reporting.evidence import gather
-from rlx.reporting.judges import about_gold, about_limit, line, table
+from rlx.reporting.judges import about_gold, about_limit, about_proxy, line, table
 from rlx.reporting.rendering import render
 from rlx.reporting.verdict import GUESSES, verdict
 from rlx.run.record import load_record
@@ -108,6 +109,19 @@ def test_the_headline_makes_no_claim_by_a_gold_of_chance(tmp_path, accuracy, gue
     evidence = gather(of(tmp_path, judge("gold", accuracy), judge("longer", 0.62)))
     assert evidence is not None and evidence.gold_guesses == guesses
     assert (GUESSES in verdict(evidence).headline) == guesses
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [(0.52, "which is not distinguishable from chance"), (0.4, "which is worse than chance"), (0.7, "")],
+)
+def test_a_proxy_that_guesses_is_told(tmp_path, accuracy, said):
+    record = of(tmp_path, judge("warm", accuracy), judge("mean", 0.9))
+    assert record.choice("reward") == "warm"
+    told = about_proxy(record)
+    assert said in told and bool(told) == bool(said)
+    assert told in render(record, []) and told in model_card(record)
+    assert about_proxy(of(tmp_path / "other", judge("mean", accuracy))) == ""  # nothing tells what was optimised
 
 
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):
