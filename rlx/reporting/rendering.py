@@ -136,6 +136,8 @@ def _side(text: Text) -> dict[str, Any]:
     scores = [
         f"{name} {number(value)}" for name, value in (("gold", text.gold), ("proxy", text.proxy)) if value is not None
     ]
+    words = sum(len(part.split()) for part, _ in text.spans)
+    scores.append(f"{words:,} word{'' if words == 1 else 's'}")  # a long text is scrolled, and does not look long
     return {"scores": " · ".join(scores), "spans": text.spans, "ended": text.ended}
 
 

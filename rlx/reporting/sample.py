@@ -60,10 +60,13 @@ def spans(text: str, n: int = REPEATED) -> tuple[tuple[str, bool], ...]:
     words = text.split()
     repeated = [False] * len(words)
     seen: set[tuple[str, ...]] = set()
-    for i in range(len(words) - n + 1):
-        gram = tuple(words[i : i + n])
+    # The bars and dashes of a Markdown table are no words: every row would repeat those of the row before.
+    spoken = [i for i, word in enumerate(words) if any(map(str.isalnum, word))]
+    for start in range(len(spoken) - n + 1):
+        places = spoken[start : start + n]
+        gram = tuple(words[i] for i in places)
         if gram in seen:
-            repeated[i : i + n] = [True] * n
+            repeated[places[0] : places[-1] + 1] = [True] * (places[-1] + 1 - places[0])
         seen.add(gram)
     parts: list[tuple[str, bool]] = []
     position = 0

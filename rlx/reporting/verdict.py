@@ -161,10 +161,13 @@ def cut_off_sentence(evidence: Evidence) -> str:
     if cut is None or max(cut.policy, cut.start or 0.0) < MANY_CUT_OFF:
         return ""
     limit = f" of {cut.limit} tokens" if cut.limit else ""
-    start = "" if cut.start is None else f" (of the start's {100 * cut.start:.0f} %)"
+    start = "" if cut.start is None else f" and {100 * cut.start:.0f} % of the start's"
+    said = f"The length limit{limit} cuts off {100 * cut.policy:.0f} % of its answers{start}"
+    if cut.start is not None and cut.start < MANY_CUT_OFF:
+        return f"{said}: it writes longer answers than the start, or no longer ends them."
     return (
-        f"The length limit{limit} cuts off {100 * cut.policy:.0f} % of its answers{start}: gold judges beginnings, and lengths "
-        "hardly differ. A higher world.max_completion_tokens lets them end."
+        f"{said}: gold judges beginnings, and a difference in length does not show. A higher world.max_completion_tokens lets "
+        "them end."
     )
 
 

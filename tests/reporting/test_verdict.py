@@ -47,10 +47,17 @@ def test_a_fall_from_the_peak_while_the_proxy_rose_is_over_optimisation():
 def test_many_answers_that_the_length_limit_cuts_off_are_told_and_few_are_not():
     said = judged(cut_off=CutOff(0.6, 0.75, 48)).sentences
     assert said[2] == (
-        "The length limit of 48 tokens cuts off 60 % of its answers (of the start's 75 %): gold judges beginnings, and lengths "
-        "hardly differ. A higher world.max_completion_tokens lets them end."
+        "The length limit of 48 tokens cuts off 60 % of its answers and 75 % of the start's: gold judges beginnings, and a "
+        "difference in length does not show. A higher world.max_completion_tokens lets them end."
     )
     assert any("cuts off 2 %" in sentence for sentence in judged(cut_off=CutOff(0.02, 0.4, None)).sentences)
+    assert (
+        judged(cut_off=CutOff(0.4, 0.0, 48))
+        .sentences[2]
+        .endswith(
+            "40 % of its answers and 0 % of the start's: it writes longer answers than the start, or no longer ends them."
+        )
+    )
     assert judged(cut_off=CutOff(0.2, 0.1, 48)).sentences == judged().sentences
 
 
