@@ -25,6 +25,7 @@ class SeveralProcesses:
     num_threads: PositiveInt
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
+    place_members: bool
     gradient_checkpointing: bool
     grace: Positive  # s
 

@@ -20,6 +20,7 @@ class CPU:
 
     num_processes: ClassVar[int] = 1
     num_nodes: ClassVar[int] = 1
+    place_members: ClassVar[bool] = False
     layout: ClassVar[str] = "whole"
     casts_weights: ClassVar[bool] = False
 

@@ -23,6 +23,11 @@ class Compute(Protocol):
         ...
 
     @property
+    def place_members(self) -> bool:
+        """Whether each process holds its share of an ensemble's members, and scores the rows of all processes."""
+        ...
+
+    @property
     def layout(self) -> str:
         """How a model's training state lies on disk: a state is read by processes of the same layout."""
         ...

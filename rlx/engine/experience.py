@@ -76,10 +76,7 @@ def score(
     temperature = actors.sampler.temperature
     mine = logprobs_of(policy, *rows, temperature, actors.rows, entropy=True)
     ref_logps = logprobs_of(actors.reference, *rows, temperature, actors.rows).logps_BT
-    members_MB = torch.cat(
-        [actors.proxy.scorer.member_scores(*part) for part in zip(*(x.split(actors.rows) for x in rows), strict=True)],
-        1,
-    )
+    members_MB = actors.proxy.scorer.member_scores(*rows)  # all at once: it puts rows of like length together
     if not members_MB.isfinite().all():
         member, row = (int(x) for x in (~members_MB.isfinite()).nonzero()[0])
         raise UserError(

@@ -21,6 +21,7 @@ from rlx.engine.proxy import Proxy
 from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
+from rlx.model.base_address import is_adapter
 from rlx.model.precision import beside_masters
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
@@ -45,8 +46,16 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
-    given = Sources(members, lambda: judge, cell.model.tokenizer, lambda: read_reference_set(paths["reference set"]))
+    given = Sources(
+        members,
+        lambda: judge,
+        cell.model.tokenizer,
+        lambda: read_reference_set(paths["reference set"]),
+        cell.compute.place_members and not any(map(is_adapter, members)),
+    )
     scorer = on_device(cell.reward.scorer(given))
+    if isinstance(scorer, Ensemble):
+        scorer.rows = cell.compute.rows
     masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights
 
     def beside(model: PreTrainedModel) -> PreTrainedModel:
@@ -74,9 +83,9 @@ def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
     alone, and a control has none but itself."""
     if not members:
         return [scorer]
-    if isinstance(scorer, Ensemble) and len(scorer.members) == len(members):
+    if isinstance(scorer, Ensemble) and scorer.num_members == len(members):
         return list(scorer.singles())
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not all(map(is_adapter, members)):
         return [LoadedToScore(path) for path in members]
     return [single_model(load_member(path)) for path in members]
 

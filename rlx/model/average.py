@@ -4,6 +4,7 @@ WARM: phi = (1/M) sum_i phi_i, featuriser and head (arXiv 2401.12187, eq. 2). So
 (SALSA, arXiv 2411.01798).
 """
 
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rlx.core.error import UserError
+from rlx.model.adapter import concatenated, read_adapter
+from rlx.model.base_address import BaseAddress, is_adapter, read_address
 from rlx.model.checkpoint import Weights
 
 Source = Path | Mapping[str, Tensor]
@@ -85,9 +88,30 @@ def averaged_directory(paths: Sequence[Path], weights: Sequence[float]) -> Itera
     """
     with tempfile.TemporaryDirectory(prefix="rlx-average-") as name:
         directory = Path(name) / "model"
+        if all(map(is_adapter, paths)):
+            _average_adapters(paths, weights, directory)
+            yield directory
+            return
         shutil.copytree(paths[0], directory, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
         save_file(average_weights(list(paths), weights), directory / "model.safetensors", metadata={"format": "pt"})
         yield directory
+
+
+def _average_adapters(paths: Sequence[Path], weights: Sequence[float], directory: Path) -> None:
+    """Write one adapter of the ranks of all: on their base, or on the mean of their bases."""
+    adapters, addresses = [read_adapter(path) for path in paths], [read_address(path) for path in paths]
+    bases = [address.checked(path) for address, path in zip(addresses, paths, strict=True)]
+    if len({address.dtype for address in addresses}) > 1:
+        raise UserError(f"{paths[0]} and others cannot be averaged: their bases are loaded in different types")
+    shutil.copytree(paths[0], directory)
+    concatenated(adapters, weights).write(directory)
+    if len({address.content for address in addresses}) == 1:
+        dataclasses.replace(addresses[0], path=str(bases[0])).write(directory)
+        return
+    base = directory.parent / "base"
+    shutil.copytree(bases[0], base, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
+    save_file(average_weights(bases, weights), base / "model.safetensors", metadata={"format": "pt"})
+    BaseAddress(str(base), None, addresses[0].dtype).write(directory)
 
 
 def _names(source: "Weights | Mapping[str, Tensor]") -> list[str]:

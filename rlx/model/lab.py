@@ -59,6 +59,10 @@ class Lab:
         """A sequence classifier with one label and a score head of zeros, on the trunk saved at `policy_path`."""
         return self._base().reward_trunk(policy_path)
 
+    def reward_base(self, policy_path: Path) -> Path:
+        """`policy_path` itself."""
+        return policy_path
+
     def lora(self, task: Task) -> LoraConfig | None:
         """None: all weights are trained."""
         return None

@@ -10,7 +10,6 @@ import torch
 from peft import LoraConfig, TaskType
 from transformers import (
     AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,13 +20,15 @@ from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
 from rlx.model.checkpoint import Weights, content_hash, loading, local_directory
 from rlx.model.output_head import says_its_logits
 from rlx.model.recipe import Task
-from rlx.model.score_head import HEAD
+from rlx.model.reward_trunk import HEAD, fitted, load_trunk
 from rlx.model.tokens import pad_token_for
 
 log = logging.getLogger(__name__)
 # Raise this when results of models that are not float32 change, so that their artefacts are built again. 2: autocast on
 # CPUs too, score heads in float32.
 MIXED_PRECISION = 2
+# Raise this when what adapters make of a model changes. 2: reward models are adapters on a shared base and not merged.
+ADAPTERS = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Pretrained:
     def fingerprint(self) -> object:
         """Learning rates are left out: they belong to the trainings that use them."""
         template = template_of(self.chat_template) if self.chat_template else None
-        lora = [self.lora_rank, self.lora_alpha, self.lora_dropout] if self.lora_rank else None
+        lora = [self.lora_rank, self.lora_alpha, self.lora_dropout, ADAPTERS] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
         dtype = self.dtype if self.dtype == "float32" else [self.dtype, MIXED_PRECISION]
         return [_identity(self.path, self.revision), reward, template, dtype, lora]
@@ -83,27 +84,18 @@ class Pretrained:
                 f"model.path={directory}: {type(model).__name__} scales or bends its logits outside its output head in a way "
                 "that rlx does not know, so log-probabilities would be wrong; use a model of another architecture"
             )
-        return _fitted(model, self.tokenizer())
+        return fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
-        directory = policy_path
-        if self.reward_path is not None:
-            directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
-            if HEAD in Weights(directory).names():
-                log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
-        with loading():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                directory, num_labels=1, dtype=self._dtype, output_loading_info=True, ignore_mismatched_sizes=True
-            )
-        head = getattr(model, "score", None)
-        if not isinstance(head, torch.nn.Linear) or head.bias is not None:
-            raise UserError(
-                f"model.path={directory}: {type(model).__name__} has no `score` head; use a decoder-only model"
-            )
-        if lost := sorted(map(str, set(info["missing_keys"]) - {HEAD})):
-            raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint")
-        torch.nn.init.zeros_(head.weight)
-        return _fitted(model, self.reward_tokenizer())
+        return load_trunk(self.reward_base(policy_path), self._dtype, self.reward_tokenizer())
+
+    def reward_base(self, policy_path: Path) -> Path:
+        if self.reward_path is None:
+            return policy_path
+        directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
+        if HEAD in Weights(directory).names():
+            log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
+        return directory
 
     def lora(self, task: Task) -> LoraConfig | None:
         if self.lora_rank == 0:
@@ -155,22 +147,3 @@ def template_of(name: str) -> str:
         raise UserError(
             f"model.chat_template={name}: cannot be read ({ex.strerror}); give the path of a Jinja file"
         ) from ex
-
-
-def _fitted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The model's special tokens are the tokenizer's, and every token has an embedding."""
-    rows = len(model.get_input_embeddings().weight)  # pyright: ignore[reportArgumentType]
-    if (size := len(tokenizer)) > rows:
-        log.info(
-            "%s: embeddings grow from %d to %d rows, the new ones the mean of the old", model.name_or_path, rows, size
-        )
-        model.resize_token_embeddings(size, mean_resizing=False)
-        with torch.no_grad():
-            for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-                if layer is not None:
-                    layer.weight[rows:] = layer.weight[:rows].float().mean(0).to(layer.weight.dtype)  # pyright: ignore
-    for config in (model.config, getattr(model, "generation_config", None)):
-        if config is not None:
-            config.pad_token_id, config.eos_token_id, config.bos_token_id = (
-                tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)  # fmt: skip
-    return model

@@ -42,6 +42,11 @@ class Model(Protocol):
         `policy_path` (or on the model's own reward trunk, where it has one)."""
         ...
 
+    def reward_base(self, policy_path: Path) -> Path:
+        """The directory that `reward_trunk` reads."""
+        ...
+
     def lora(self, task: Task) -> LoraConfig | None:
-        """Adapters to train instead of all weights; None for full fine-tuning. Merged before anything is saved."""
+        """Adapters to train instead of all weights; None for full fine-tuning. Those of a policy are merged before it is
+        saved, those of a reward model are not."""
         ...

@@ -9,21 +9,28 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.model.adapter import read_adapter
+from rlx.model.base_address import is_adapter
 from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
+from rlx.model.reward_trunk import HEAD
+from rlx.model.shared_base import AdaptedRewardModel, load_adapted
 
 log = logging.getLogger(__name__)
-HEAD = "score.weight"
+RewardModel = PreTrainedModel | AdaptedRewardModel
 OTHER_HEADS = ("v_head", "value_head", "reward_head", "rm_head", "regression_layer", "classifier", "score.")
 
 
-def load_reward_model(name: str | Path, revision: str | None = None, key: str = "reward model") -> PreTrainedModel:
-    """The trained sequence classifier at `name` (directory or Hub id), frozen, in eval mode and in its own dtype.
+def load_reward_model(name: str | Path, revision: str | None = None, key: str = "reward model") -> RewardModel:
+    """The trained sequence classifier at `name` (directory or Hub id), frozen, in eval mode and in its own dtype. One that
+    rlx trained as an adapter shares its base with the others in this process.
 
     Raises UserError where transformers would go on with a random head: the head is absent, has another name, more than
     one label, a bias that the architecture ignores, or weights that do not fit.
     """
     directory = local_directory(str(name), revision, key)
+    if is_adapter(directory):
+        return load_adapted(directory)
     check_score_head(directory, f"{key}={name}")
     with loading():
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -36,6 +43,11 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     if unused := sorted(info["unexpected_keys"]):
         log.warning("%s=%s: %d tensors of the checkpoint are not used: %s ...", key, name, len(unused), unused[0])
     return model.requires_grad_(False).eval()
+
+
+def head_weight(directory: Path) -> Tensor:
+    """The score head (1, H) of the reward model in `directory`."""
+    return read_adapter(directory).head if is_adapter(directory) else Weights(directory).tensor(HEAD)
 
 
 def check_score_head(directory: Path, shown: str) -> None:
@@ -59,7 +71,7 @@ def check_score_head(directory: Path, shown: str) -> None:
         raise UserError(f"{shown}: {HEAD} has values that are not finite; its training diverged")
 
 
-def last_hidden(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+def last_hidden(model: RewardModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """The trunk's hidden state at each row's last unmasked token, (B, H)."""
     hidden = model.base_model(input_ids=ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
     places = torch.arange(mask_BT.shape[1], device=mask_BT.device)
@@ -67,7 +79,7 @@ def last_hidden(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tens
     return hidden[torch.arange(len(hidden), device=hidden.device), last_B]
 
 
-def score_tokens(model: PreTrainedModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+def score_tokens(model: RewardModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Raw scores (B,) in float32, read at the last *unmasked* token. transformers reads at the last token that is not
     the padding token, which a policy may have drawn. Under a policy's autocast or not, a score is the same: it is set
     against a mean and a spread that were measured without."""
@@ -86,7 +98,7 @@ def pack(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def score_rows(model: PreTrainedModel, rows: list[list[int]], batch_size: int = 64) -> Tensor:
+def score_rows(model: RewardModel, rows: list[list[int]], batch_size: int = 64) -> Tensor:
     """Raw scores (B,) on the CPU of prompt + completion ids. Rows of like length share a batch, to pad little."""
     order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
     scores_B = torch.empty(len(rows))

@@ -144,9 +144,10 @@ def length_sentence(evidence: Evidence) -> tuple[str, bool]:
     remains = f", {100 * share:.0f} % of it" if share > 0 else ""
     won = f", and the win rate {percent(found.win_rate)}" if found.win_rate else ""
     more = "longer" if found.longer_by >= 0 else "shorter"
+    question, what = (f"Is the {word} length? ", f"gold's {word}") if way else ("", "gold's difference")
     sentence = (
-        f"Is the {word} length? Answers are {number(abs(found.longer_by))} tokens {more} than the start's on average. "
-        f"With the difference in length taken out, gold's {word} is {in_sd(found.gold)}{remains}{won}"
+        f"{question}Answers are {number(abs(found.longer_by))} tokens {more} than the start's on average. "
+        f"With the difference in length taken out, {what} is {in_sd(found.gold)}{remains}{won}"
     )
     if explains:
         sentence += f": not distinguishable from no change, so length may be the whole {word}"

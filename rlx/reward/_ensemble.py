@@ -7,16 +7,18 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
-from rlx.model.score_head import load_reward_model, score_rows
+from rlx.core.reward import Sources
+from rlx.model.score_head import RewardModel, load_reward_model, score_rows
 from rlx.model.tokens import translate_completion, translate_prompt
+from rlx.process import processes
 from rlx.process.device import on_device
 
 COSTE = Paper("Reward Model Ensembles Help Mitigate Overoptimization", "Coste, Thomas and others", 2023, "2310.02743")
-ROWS_AT_A_TIME = 16  # on a CPU, small chunks are faster than one large batch
+ROWS_ON_CPU = 16  # small batches are faster there than large ones
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Translation:
 class LoadedMember:
     """A reward model, the mean and spread of its raw scores on the reference set, and that set's ids."""
 
-    model: PreTrainedModel
+    model: RewardModel
     mean: float
     std: float
     reference: list[list[int]]
@@ -46,7 +48,7 @@ class LoadedMember:
 
     def normalised(self) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""
-        mean, std = _mean_and_std(self.reference_scores())
+        mean, std = mean_and_std(self.reference_scores())
         if not std > 0:
             raise UserError(
                 "the averaged reward model gives every reference completion one score; its members do not fit together"
@@ -84,6 +86,8 @@ class Ensemble:
         self, members: Sequence[LoadedMember], aggregate: Callable[[Tensor], Tensor], mean: float, std: float
     ) -> None:
         self.members, self._aggregate, self.mean, self.std = members, aggregate, mean, std
+        self.num_members = len(members)
+        self.rows = 64  # completions in one forward pass; no more than ROWS_ON_CPU on a CPU
 
     @property
     def raw_std(self) -> float:
@@ -101,18 +105,16 @@ class Ensemble:
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """z-normalised scores (M, B) on the device of the ids."""
         device = ids_BT.device
-        # Without padding between prompt and completion, as the members were trained.
-        rows = [
-            (p[p_mask].tolist(), c[c_mask].tolist())
-            for p, p_mask, c, c_mask in zip(
-                prompt_ids_BP.cpu(), prompt_mask_BP.cpu().bool(), ids_BT.cpu(), mask_BT.cpu().bool(), strict=True
-            )
-        ]
-        return torch.stack([member.z_scores(_raw_scores(member, rows)) for member in self.members]).to(device)
+        rows = unpadded(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)
+        scores = [member.z_scores(raw_scores(member, rows, self.rows)) for member in self.members]
+        return torch.stack(scores).to(device)
 
     def singles(self) -> list["Ensemble"]:
         """Each member as a scorer of its own, on the same model."""
-        return [single_model(member) for member in self.members]
+        found = [single_model(member) for member in self.members]
+        for single in found:
+            single.rows = self.rows
+        return found
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         """(B,)"""
@@ -130,23 +132,42 @@ def single_model(member: LoadedMember) -> Ensemble:
     return Ensemble([member], only, 0.0, 1.0)
 
 
-def _raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]]) -> Tensor:
+def unpadded(
+    prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor
+) -> list[tuple[list[int], list[int]]]:
+    """Return the ids of each prompt and of its completion, without the padding between them, as the members were trained."""
+    return [
+        (p[p_mask].tolist(), c[c_mask].tolist())
+        for p, p_mask, c, c_mask in zip(
+            prompt_ids_BP.cpu(), prompt_mask_BP.cpu().bool(), ids_BT.cpu(), mask_BT.cpu().bool(), strict=True
+        )
+    ]
+
+
+def raw_scores(member: LoadedMember, rows: Sequence[tuple[list[int], list[int]]], at_once: int) -> Tensor:
+    """Return the raw scores (B,) of `rows` by one member, at most `at_once` in a forward pass."""
     if (t := member.translation) is not None:
         rows = [(translate_prompt(p, t.source, t.target), translate_completion(c, t.source, t.target)) for p, c in rows]
-    return score_rows(member.model, [p + c for p, c in rows], ROWS_AT_A_TIME)
+    at_once = min(at_once, ROWS_ON_CPU) if member.model.device.type == "cpu" else at_once
+    return score_rows(member.model, [p + c for p, c in rows], at_once)
 
 
-def load_ensemble(paths: Sequence[Path], aggregate: Callable[[Tensor], Tensor]) -> Ensemble:
-    """All of `paths`, their aggregate put on the scale of its own scores on the reference set, measured now; of a single
+def load_ensemble(sources: Sources, aggregate: Callable[[Tensor], Tensor]) -> Ensemble:
+    """All members, their aggregate put on the scale of its own scores on the reference set, measured now; of a single
     member the aggregate is that member, which has its scale. Raises UserError where the aggregate has no spread."""
-    members = [load_member(path) for path in paths]
+    if sources.placed and len(sources.members) > 1 and processes.size() > 1:
+        from rlx.reward._placed import PlacedEnsemble
+
+        return PlacedEnsemble(sources.members, aggregate)
+    members = [load_member(path) for path in sources.members]
     if len(members) == 1:
         return Ensemble(members, aggregate, 0.0, 1.0)
-    mean, std = _mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores()) for m in members])))
+    mean, std = mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores()) for m in members])))
     if not std > 0:
         raise UserError("reward: the members together give every reference completion one score; nothing to climb")
     return Ensemble(members, aggregate, mean, std)
 
 
-def _mean_and_std(scores_B: Tensor) -> tuple[float, float]:
+def mean_and_std(scores_B: Tensor) -> tuple[float, float]:
+    """Return the mean and the standard deviation of B scores, as numbers."""
     return float(scores_B.mean()), float(scores_B.std(correction=0))

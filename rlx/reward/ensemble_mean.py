@@ -31,4 +31,4 @@ class EnsembleMean:
         return range(self.num_members)
 
     def scorer(self, sources: Sources) -> Scorer:
-        return load_ensemble(sources.members, ensemble_mean)
+        return load_ensemble(sources, ensemble_mean)

@@ -39,4 +39,4 @@ class EnsembleUWO:
 
     def scorer(self, sources: Sources) -> Scorer:
         aggregate = partial(ensemble_uwo, coefficient=self.coefficient, ddof=self.ddof)
-        return load_ensemble(sources.members, aggregate)
+        return load_ensemble(sources, aggregate)

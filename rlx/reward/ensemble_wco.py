@@ -31,4 +31,4 @@ class EnsembleWCO:
         return range(self.num_members)
 
     def scorer(self, sources: Sources) -> Scorer:
-        return load_ensemble(sources.members, ensemble_wco)
+        return load_ensemble(sources, ensemble_wco)

@@ -17,8 +17,7 @@ from rlx.core.paper import Paper
 from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.model.average import averaged_directory
-from rlx.model.checkpoint import Weights
-from rlx.model.score_head import HEAD
+from rlx.model.score_head import head_weight
 from rlx.reward._ensemble import load_member, single_model
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class WARM:
 
     def scorer(self, sources: Sources) -> Scorer:
         """z-normalised anew on the reference set: averaging shrinks the spread of the scores."""
-        cosine = least_cosine([Weights(path).tensor(HEAD) for path in sources.members])
+        cosine = least_cosine([head_weight(path) for path in sources.members])
         if cosine < LEAST_COSINE:
             log.warning(
                 "reward=warm: the score heads of two members have cosine %.2f; they did not start from one head", cosine

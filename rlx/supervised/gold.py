@@ -21,7 +21,7 @@ from rlx.model.tokens import encode_completion, encode_prompt
 from rlx.process.device import on_device
 from rlx.supervised.accuracy import judged
 from rlx.supervised.limit import length_limit, say_left_out
-from rlx.supervised.member import Member, train_member
+from rlx.supervised.member import Member, base_address, train_member
 from rlx.supervised.pairs import Preference, PreferencePairs, ended, read
 from rlx.supervised.probe import probe
 from rlx.supervised.reference_set import read_reference_set
@@ -59,7 +59,8 @@ class GoldModel:
             )
         train = [ended(pair) for pair in self.world.to_train_on("gold", pairs)]
         like = RewardMember(self.world, self.model, self.sft, self.reward_model, 0.0, 0)
-        trunk = self.model.reward_trunk(store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed))
+        path = store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed)
+        trunk = self.model.reward_trunk(path)
         rows = RewardRows(self.model, [pair.prompt for pair in train])
         weight_H, _ = probe(trunk.eval(), rows, train, self.reward_model.probe_l2)
         with torch.no_grad():
@@ -69,7 +70,16 @@ class GoldModel:
         reference = read_reference_set(store.fetch(like.reference_set, seed))
         made = train_member(
             Member(
-                self.model, trunk.train(), dropout, training, train, None, None, [ended(p) for p in heldout], *reference
+                self.model,
+                trunk.train(),
+                dropout,
+                training,
+                train,
+                None,
+                None,
+                [ended(p) for p in heldout],
+                *reference,
+                base_address(self.model, path, trunk, store),
             ),
             directory,
             store.training_context(self, seed),

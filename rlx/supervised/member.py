@@ -11,12 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from rlx.artefact.store import TrainingContext
+from rlx.artefact.store import Store, TrainingContext
 from rlx.core.error import UserError
 from rlx.core.world import Completion, Prompt
+from rlx.model.base_address import BaseAddress, address_of
 from rlx.model.checkpoint import quiet
 from rlx.model.recipe import Model
-from rlx.model.score_head import pack, score_rows
+from rlx.model.score_head import RewardModel, pack, score_rows
+from rlx.model.shared_base import AdaptedRewardModel, save_adapted
 from rlx.process.device import on_device
 from rlx.supervised.importance_penalty import ImportancePenalty
 from rlx.supervised.pair_trainer import WEIGHT
@@ -39,6 +41,14 @@ class Member:
     heldout: Sequence[Preference]
     reference_prompts: Sequence[Prompt]
     reference_completions: Sequence[Completion]
+    base: BaseAddress | None  # of the weights that `trunk` was loaded from, for an adapter to name
+
+
+def base_address(model: Model, policy: Path, trunk: PreTrainedModel, store: Store) -> BaseAddress | None:
+    """Return where the weights of `trunk`, loaded for the SFT policy in `policy`, lie; None where they are trained whole."""
+    if model.lora("SEQ_CLS") is None:
+        return None
+    return address_of(model.reward_base(policy), store.root, str(trunk.dtype).removeprefix("torch."))
 
 
 def pair_accuracy(chosen_B: Tensor, rejected_B: Tensor) -> float | None:
@@ -80,8 +90,12 @@ def train_member(member: Member, directory: Path, training_context: TrainingCont
         )
     accuracy = accuracies(trained, rows, member.pairs, member.heldout)
     trained.config.score_mean, trained.config.score_std = mean, std
-    with quiet():
-        trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
+    if isinstance(trained, AdaptedRewardModel):
+        assert member.base is not None
+        save_adapted(trained, member.base, directory)
+    else:
+        with quiet():
+            trained.cpu().save_pretrained(directory)  # pyright: ignore[reportCallIssue]
     rows.tokenizer.save_pretrained(directory)
     if not rows.shared:
         rows.policy_tokenizer.save_pretrained(directory / "policy_tokenizer")
@@ -107,7 +121,7 @@ def _weighed(rows: list[dict[str, Any]], weights: Sequence[float] | None) -> lis
 
 
 def accuracies(
-    model: PreTrainedModel, rows: RewardRows, pairs: Sequence[Preference], heldout: Sequence[Preference]
+    model: RewardModel, rows: RewardRows, pairs: Sequence[Preference], heldout: Sequence[Preference]
 ) -> dict[str, float | None]:
     """train_clean: on the pairs whose label is true. train_flipped: share of the flipped pairs whose *false* label the
     model gives back (memorised noise; lower is better). heldout: on clean pairs never trained on."""

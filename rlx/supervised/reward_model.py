@@ -18,7 +18,7 @@ from rlx.core.seed import seed_of
 from rlx.core.world import World
 from rlx.model.recipe import Model
 from rlx.supervised.importance_penalty import ImportancePenalty
-from rlx.supervised.member import Member, train_member
+from rlx.supervised.member import Member, base_address, train_member
 from rlx.supervised.pairs import CleanPairs, PreferencePairs, read
 from rlx.supervised.probe import ScoreHead, load_head
 from rlx.supervised.reference_set import ReferenceSet, read_reference_set
@@ -148,7 +148,8 @@ class RewardMember:
         prompts, completions = read_reference_set(store.fetch(self.reference_set, seed))
         r = self.reward_model
         training = r.training(f"reward model {self.index}", learning_rate, seed_of("reward model", seed, self.index))
-        trunk = self.model.reward_trunk(store.fetch(policy, seed) / folder)
+        path = store.fetch(policy, seed) / folder
+        trunk = self.model.reward_trunk(path)
         head = load_head(store.fetch(self.head, seed))
         with torch.no_grad():
             trunk.score.weight.copy_(head)  # pyright: ignore
@@ -163,6 +164,7 @@ class RewardMember:
             read(pairs / "heldout.jsonl"),
             prompts,
             completions,
+            base_address(self.model, path, trunk, store),
         )
         made = train_member(member, directory, store.training_context(self, seed))
         made |= {"index": self.index, "trunk": f"SFT policy {policy.index}, {'end' if folder == '.' else folder}"}

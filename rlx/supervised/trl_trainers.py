@@ -32,8 +32,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 from rlx.artefact import training_state
 from rlx.artefact.store import TrainingContext
 from rlx.core.error import UserError
+from rlx.model.adapter import adapter_of
 from rlx.model.precision import cast, with_full_precision
 from rlx.model.recomputation import checkpointing
+from rlx.model.shared_base import AdaptedRewardModel, SharedBase
 from rlx.model.whole import blank_of, is_spread, plain_copy
 from rlx.process import interruption, processes
 from rlx.process.device import random_state_kept
@@ -139,9 +141,10 @@ def fit_reward_model(
     training: FitSettings,
     training_context: TrainingContext,
     term: LossTerm | None = None,
-) -> PreTrainedModel:
+) -> PreTrainedModel | AdaptedRewardModel:
     """`model` trained on rows {"chosen_ids", "rejected_ids"} by -log sigmoid(r(chosen) - r(rejected)), dropout on. Rows
-    with a "weight" have their loss multiplied by it. `term` is added to the loss."""
+    with a "weight" have their loss multiplied by it. `term` is added to the loss. With `lora`, what was learnt is an
+    adapter on `model`, which stays as it was."""
     with _alone():
         trained = _Trained(model, lora)
         kind = PairTrainer if WEIGHT in rows[0] else RewardTrainer
@@ -153,7 +156,7 @@ def fit_reward_model(
             peft_config=lora,
         )
         _train(trainer, training, training_context)
-        return trained.finished(trainer.model)
+        return trained.finished(trainer.model) if lora is None else trained.adapted(trainer.model)
 
 
 def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, training_context: TrainingContext) -> None:
@@ -202,6 +205,13 @@ class _Trained:
         if isinstance(model, PeftModel):
             model = model.merge_and_unload()  # pyright: ignore[reportCallIssue]
         return cast(model, self.dtype).requires_grad_(False).eval()
+
+    def adapted(self, model: Any) -> AdaptedRewardModel:
+        """Weights together again, and the adapter with its head apart from them."""
+        if is_spread(model):
+            model = plain_copy(model, self._blank)
+        adapter, config = adapter_of(model), model.config
+        return SharedBase(model.unload()).adapted(adapter, config)
 
     def snapshot(self, model: Any) -> PreTrainedModel:
         """The same of a copy, while the training goes on."""

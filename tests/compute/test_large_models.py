@@ -1,5 +1,5 @@
 """What large models need changes no number: adapters whose start is the policy itself, logits in chunks, activations
-computed again, weights and optimiser spread over two processes, all together against one process without any of it but
+computed again, weights and optimiser spread over two processes, members in one of the two, all together against one process without any of it but
 the adapters."""
 
 import json
@@ -27,11 +27,13 @@ MINIATURE = shlex.split(
     "num_steps=2 evaluation.interval=2 evaluation.num_prompts=8 evaluation.final_num_prompts=8 "
     "optimizer.num_minibatches=2 tracker=jsonl"
 )
+WARM = ["reward=warm", "reward.num_members=2"]
+ENSEMBLE = ["reward=ensemble_mean", "reward.num_members=3"]
 RUNS = {
-    "adapters, superhf": ["model.lora_rank=4", "optimizer=superhf", "optimizer.num_samples=4"],
+    "adapters, superhf": ["model.lora_rank=4", "optimizer=superhf", "optimizer.num_samples=4", *WARM],
     "adapters, ppo": ["model.lora_rank=4", "optimizer=ppo"],
     "adapters, own critic": ["model.lora_rank=4", "optimizer=ppo", "optimizer.critic=separate"],
-    "all weights, ppo with entropy": ["optimizer=ppo", "optimizer.entropy_coefficient=0.01"],
+    "all weights, ppo with entropy": ["optimizer=ppo", "optimizer.entropy_coefficient=0.01", *ENSEMBLE],
 }
 
 
@@ -55,6 +57,7 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
     own = tmp_path / "cache"
     shutil.copytree(cache, own, ignore=shutil.ignore_patterns("*.lock"))
     spread = [f"compute={compute}", "compute.num_processes=2", "compute.gradient_checkpointing=true"]
+    spread += ["compute.place_members=true"]
     spread += ["compute.persistence_threshold=0"] if compute == "zero3" else []  # else a small model stays whole
     paths = {
         name: opened(tmp_path / "runs", own, [*MINIATURE, *overrides, *spread]) for name, overrides in RUNS.items()

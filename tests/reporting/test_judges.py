@@ -109,6 +109,8 @@ def test_the_headline_makes_no_claim_by_a_gold_of_chance(tmp_path, accuracy, gue
     evidence = gather(of(tmp_path, judge("gold", accuracy), judge("longer", 0.62)))
     assert evidence is not None and evidence.gold_guesses == guesses
     assert (GUESSES in verdict(evidence).headline) == guesses
+    source = render(load_record(tmp_path / "run"), [])
+    assert (source.index("Gold is a reward model") < source.index("against the start over")) == guesses
 
 
 @pytest.mark.parametrize(

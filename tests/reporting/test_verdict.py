@@ -154,6 +154,7 @@ def test_a_gain_that_vanishes_at_equal_length_is_a_caution():
     assert result.sentences[2].endswith("not distinguishable from no change, so length may be the whole gain.")
     unsure = judged(length=length, gold=FLAT, win_rate=COIN)
     assert unsure.headline == "Not distinguishable from the start" and "whole" not in unsure.sentences[2]
+    assert unsure.sentences[2].startswith("Answers are 12.00 tokens longer")  # of what is not shown nobody asks why
 
 
 def test_a_loss_may_be_length_too_and_an_equal_length_nobody_wrote_is_an_extrapolation():

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 from word_world import WordWorld, pretrained, reward_model, sft
 
+from rlx.artefact.store import Store
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward._ensemble import load_member
 from rlx.supervised import trl_trainers
@@ -19,6 +20,12 @@ RANKS = pytest.mark.parametrize("rank", [0, 2])
 def member(base, rank=0, **numbers) -> RewardMember:
     model = pretrained(base, dtype="bfloat16", lora_rank=rank)
     return RewardMember(WordWorld(), model, sft(), reward_model(**numbers), 0.25, 0)
+
+
+def base_of(path) -> str:
+    """The folder of the weights that a reward model has beside what it learnt: its own, or its base's."""
+    address = path / "base.json"
+    return json.loads(address.read_text())["path"] if address.is_file() else path.name
 
 
 @pytest.fixture
@@ -47,10 +54,13 @@ def test_policies_learn_in_float32_under_autocast_and_are_saved_in_bfloat16(base
 
 
 @RANKS
-def test_reward_models_too_with_their_heads(base, store, tmp_path, learnt, rank):
-    member(base, rank).build(tmp_path, store, 0)
+def test_reward_models_too_with_their_heads(base, tmp_path, learnt, rank):
+    path = Store(tmp_path).fetch(member(base, rank), 0)
     assert {x.dtype for x in learnt[-1].values()} == {torch.float32}
-    assert {x.dtype for x in load_file(tmp_path / "model.safetensors").values()} == {torch.bfloat16}
+    # Adapters and their head are saved as they were learnt; a whole model is rounded.
+    name, dtype = ("adapter_model", torch.float32) if rank else ("model", torch.bfloat16)
+    assert {x.dtype for x in load_file(path / f"{name}.safetensors").values()} == {dtype}
+    assert {x.dtype for x in load_file(path.parent / base_of(path) / "model.safetensors").values()} == {torch.bfloat16}
 
 
 def test_a_head_beside_adapters_moves_by_steps_that_bfloat16_would_round_to_nothing(base, store, tmp_path, learnt):
@@ -62,9 +72,9 @@ def test_a_head_beside_adapters_moves_by_steps_that_bfloat16_would_round_to_noth
 
 
 @RANKS
-def test_a_members_scale_is_that_of_the_scores_it_gives_when_it_is_loaded(base, store, tmp_path, rank):
+def test_a_members_scale_is_that_of_the_scores_it_gives_when_it_is_loaded(base, store, rank):
     """Measured by the model that was trained, before it was saved: the same to the bit, positions included."""
-    member(base, rank).build(tmp_path, store, 0)
-    loaded = load_member(tmp_path)
-    scores = score_rows(load_reward_model(tmp_path), loaded.reference).double()
+    path = store.fetch(member(base, rank), 0)
+    loaded = load_member(path)
+    scores = score_rows(load_reward_model(path), loaded.reference).double()
     assert (loaded.mean, loaded.std) == (float(scores.mean()), float(scores.std(correction=0)))

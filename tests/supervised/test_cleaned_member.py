@@ -138,8 +138,8 @@ def test_adapters_learn_from_weighed_pairs_too(base, store):
     model, cleaner = pretrained(base, lora_rank=2), Oracle(3, "trunk", 1e-2)
     fields = (WordWorld(), model, sft(), reward_model(num_epochs=4.0), 0.25, 0)
     plain, weighed = RewardMember(*fields), CleanedRewardMember(*fields, cleaner, False)
-    name = "model.layers.0.self_attn.q_proj.weight"
-    one, other = (load_file(store.fetch(member, 0) / "model.safetensors")[name] for member in (plain, weighed))
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+    one, other = (load_file(store.fetch(member, 0) / "adapter_model.safetensors")[name] for member in (plain, weighed))
     assert not torch.equal(one, other)
 
 

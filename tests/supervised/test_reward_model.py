@@ -12,7 +12,6 @@ from rlx.model.score_head import load_reward_model, pack, score_rows, score_toke
 from rlx.model.tokens import encode_completion, encode_prompt
 from rlx.reward._ensemble import load_member
 from rlx.reward.ensemble_mean import EnsembleMean
-from rlx.reward.warm import WARM
 from rlx.supervised.member import dropout_of, pair_accuracy
 from rlx.supervised.pairs import read
 from rlx.supervised.reference_set import read_reference_set
@@ -113,32 +112,6 @@ def test_every_architecture_trains_and_scores(tmp_path, architecture):
     path = store.fetch(recipe, 0)
     assert load_reward_model(path).config.architectures[0].endswith("ForSequenceClassification")
     assert 0 <= told(path)["accuracy"]["heldout"] <= 1
-
-
-def test_adapters_and_their_head_are_merged(base, store):
-    recipe = RewardMember(WordWorld(), pretrained(base, lora_rank=2), sft(), reward_model(), 0.25, 0)
-    path = store.fetch(recipe, 0)
-    names = load_file(path / "model.safetensors").keys()
-    assert "score.weight" in names and not any("lora" in name or "modules_to_save" in name for name in names)
-    load_reward_model(path)
-
-
-def test_warm_of_members_with_adapters_is_the_mean_of_what_they_were_merged_into(base, store):
-    """Two products B A of rank 2 have a mean of rank 4, which no one product of rank 2 is."""
-    recipes = [
-        RewardMember(WordWorld(), pretrained(base, lora_rank=2), sft(), reward_model(num_epochs=4.0), 0.25, i)
-        for i in range(2)
-    ]
-    paths = [store.fetch(recipe, 0) for recipe in recipes]
-    averaged = WARM(2).scorer(made_of(paths)).members[0].model.state_dict()
-    name = "model.layers.0.self_attn.q_proj.weight"
-    trunk = load_file(store.fetch(recipes[0].trunk()[0], 0) / "model.safetensors")[name].double()
-    one, other = (load_file(path / "model.safetensors") for path in paths)
-    changes = [x[name].double() - trunk for x in (one, other, averaged)]
-    ranks = [int((s > 1e-3 * s[0]).sum()) for s in map(torch.linalg.svdvals, changes)]
-    assert ranks == [2, 2, 4]
-    torch.testing.assert_close(changes[2], (changes[0] + changes[1]) / 2, atol=1e-7, rtol=1e-5)
-    torch.testing.assert_close(averaged["score.weight"], (one["score.weight"] + other["score.weight"]) / 2)
 
 
 @pytest.mark.parametrize("chat", [False, True])
