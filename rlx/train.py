@@ -118,7 +118,7 @@ class Run:
             self.provenance.artefacts[name] = paths[name].name
         members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
         check_pairs(self.cell.world, paths)
-        self.judges = judge_rows(members, paths)
+        self.judges = judge_rows(members, paths, self.cell.given_gold())
         self.directory.write("members.json", self.judges)
         self.importance = importance_of(paths)
         if self.importance:

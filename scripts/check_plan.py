@@ -5,9 +5,9 @@
 A case is `rlx prepare` (its artefacts) and `rlx train` (the run from them), of the lab or of a random Llama of 34 million
 parameters with texts that fill their limits of tokens to the last. Measured is the largest resident memory of the process
 (ru_maxrss). glibc is told to give memory back once it is free (MALLOC_MMAP_THRESHOLD_), or a peak would hold what earlier
-stages have left; `--keep` leaves glibc as it is. Of the Llama, what is told of finished reward models
-(accuracies on pairs, importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a prediction lies below what
-was measured.
+stages have left; `--keep` leaves glibc as it is. Of the Llama, the measurements of finished reward models (accuracies on
+pairs, importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a
+prediction lies below the measurement.
 """
 
 import argparse

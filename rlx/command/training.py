@@ -1,6 +1,8 @@
 """`rlx train` of one cell, in this process."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,21 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
         return _complete(run_dir, report)
-    examine([config])
+    with unsaid():
+        examine([config])
     return _run(open_run_dir(config, run_dir), run)
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Keep rlx's warnings back: the run reads its data again and then says what it leaves out, also to its log."""
+    ours = logging.getLogger("rlx")
+    level = ours.level
+    ours.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
 
 
 def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:

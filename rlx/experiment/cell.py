@@ -22,6 +22,7 @@ from rlx.core.tracker import TrackerChoice
 from rlx.core.world import FactorWorld, Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
 from rlx.model import attention
+from rlx.model.checkpoint import local_directory
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
@@ -98,6 +99,12 @@ class Cell:
         if self.world.judge() is not None or self.world.gold:
             return None
         return GoldModel(self.world, self.model, self.sft, self.reward_model)
+
+    def given_gold(self) -> Path | None:
+        """The files of `world.gold`, where it is what judges."""
+        if self.world.judge() is not None or not self.world.gold:
+            return None
+        return local_directory(self.world.gold, None, "world.gold")
 
     def judge(self) -> Judge:
         return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, self.settings.data_seed)

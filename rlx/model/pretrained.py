@@ -52,7 +52,7 @@ class Pretrained:
 
     def fingerprint(self) -> object:
         """Learning rates are left out: they belong to the trainings that use them."""
-        template = _read_template(self.chat_template) if self.chat_template else None
+        template = template_of(self.chat_template) if self.chat_template else None
         lora = [self.lora_rank, self.lora_alpha, self.lora_dropout, ADAPTERS] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
         dtype = self.dtype if self.dtype == "float32" else [self.dtype, MIXED_PRECISION]
@@ -123,7 +123,7 @@ class Pretrained:
         if tokenizer.eos_token_id is None:
             raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token; without one no completion ends")
         if self.chat_template:
-            tokenizer.chat_template = _read_template(self.chat_template)
+            tokenizer.chat_template = template_of(self.chat_template)
         if (pad := pad_token_for(tokenizer)) is not None:
             was = "no padding token" if tokenizer.pad_token is None else "the end of sequence as padding token"
             new = pad not in tokenizer.get_vocab()
@@ -143,7 +143,8 @@ def _identity(name: str, revision: str | None) -> object:
     return content_hash(path) if path.is_dir() else [name, revision or "main"]
 
 
-def _read_template(name: str) -> str:
+def template_of(name: str) -> str:
+    """The text of `model.chat_template`. Raises UserError where it cannot be read."""
     try:
         return Path(name).expanduser().read_text()
     except OSError as ex:

@@ -59,11 +59,30 @@ def line(record: RunRecord) -> Table:
 
 
 def about_gold(record: RunRecord) -> str:
-    """How good gold is as a judge, for the verdict; empty where gold is a program that labelled the pairs itself."""
+    """How good gold is as a judge and how independent of the proxies, for the verdict; empty where gold is a program that
+    labelled the pairs itself."""
     rows = {row["kind"]: row for row in record.judges}
     if "gold" not in rows or "longer" not in rows:
         return ""
-    gold, longer = rows["gold"], rows["longer"]
+    return f"{_quality(rows['gold'], rows['longer'])}{_independence(rows['gold'], record)}"
+
+
+def about_proxy(record: RunRecord) -> str:
+    """Whether what was optimised knows anything, for the verdict; empty where it does, or where nothing tells."""
+    optimised = {"warm": "warm", "single": "member"}.get(str(record.choice("reward")), "mean")
+    row = next((row for row in (*record.judges, *record.members) if row.get("kind") == optimised), {})
+    low, high = (row.get("interval") or {}).get("heldout") or (None, None)
+    if low is None or high is None or low > 0.5:
+        return ""
+    than = "not distinguishable from chance" if high >= 0.5 else "worse than chance"
+    return (
+        f"The proxy is right in {_percent(row['accuracy']['heldout'])}{_bounds(row)} of {row['pairs_measured']['heldout']} "
+        f"held-out pairs, which is {than}: more pairs or a higher reward_model.learning_rate come before any policy."
+    )
+
+
+def _quality(gold: Mapping[str, Any], longer: Mapping[str, Any]) -> str:
+    """How often gold is right, beside chance and the longer one."""
     said = (
         f"Gold is a reward model: it is right in {_percent(gold['accuracy']['heldout'])}{_bounds(gold)} of "
         f"{gold['pairs_measured']['heldout']} held-out pairs of {gold['heldout_prompts']} prompts, the rule “the longer "
@@ -82,6 +101,30 @@ def about_gold(record: RunRecord) -> str:
         f"{said} Gold {than} that rule ({_points(over)} points): such a gold measures length, and a gain by it may be one "
         "of length alone."
     )
+
+
+def _independence(gold: Mapping[str, Any], record: RunRecord) -> str:
+    """Whether gold errs where the proxies err, and which judge would not; empty where nothing speaks for it."""
+    proxies = "the reward models that it judges" if record.members else "the policy that it judges"
+    other = f"A reward model of another family judges more independently: {_judged_again(record)}."
+    if gold.get("origin") == "trained":
+        return (
+            f" It was trained from the same base as {proxies}, which makes it the least independent judge: models of one base "
+            f"err alike, so it misses part of the over-optimisation. {other}"
+        )
+    if gold.get("origin") == "alike":
+        return (
+            f" It has the architecture and the size of {proxies}: if they come from one base, they err alike, and gold misses "
+            f"part of the over-optimisation. {other}"
+        )
+    return ""
+
+
+def _judged_again(record: RunRecord) -> str:
+    """The command that has these very completions judged by another gold."""
+    if record.external:
+        return "the same command with world.gold=PATH"
+    return f"rlx evaluate {record.path.name} world.gold=PATH"
 
 
 def about_limit(record: RunRecord) -> list[str]:

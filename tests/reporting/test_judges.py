@@ -3,8 +3,11 @@ import json
 import pytest
 from synthetic_run import write_run
 
-from rlx.reporting.judges import about_gold, about_limit, about_sample, line, table
+from rlx.reporting.card import model_card
+from rlx.reporting.evidence import gather
+from rlx.reporting.judges import about_gold, about_limit, about_proxy, about_sample, line, table
 from rlx.reporting.rendering import render
+from rlx.reporting.verdict import GUESSES, verdict
 from rlx.run.record import load_record
 
 
@@ -76,6 +79,51 @@ def test_a_gold_of_chance_means_nothing_whatever_the_longer_one_is(tmp_path, acc
     record = of(tmp_path, judge("gold", accuracy), judge("longer", 0.62))
     assert f"{said}neither a gain nor a loss by such a gold means anything." in about_gold(record)
     assert "such a gold measures length" not in about_gold(record)
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("trained", "It was trained from the same base as the reward models that it judges, which makes it the least"),
+        (
+            "alike",
+            "It has the architecture and the size of the reward models that it judges: if they come from one base",
+        ),
+    ],
+)
+def test_a_gold_that_may_err_as_the_proxies_do_is_told_with_the_command_for_another(tmp_path, origin, said):
+    record = of(tmp_path, judge("gold", 0.7, 0.01, 0.09, origin=origin), judge("longer", 0.6))
+    assert said in about_gold(record) and about_gold(record).endswith("rlx evaluate run world.gold=PATH.")
+    assert about_gold(record).count("It knows more than length") == 1
+    assert said in render(record, [])
+
+
+def test_a_gold_of_another_shape_or_of_unknown_origin_is_not_suspected(tmp_path):
+    for origin in ({"origin": "other"}, {}):
+        record = of(tmp_path / str(len(origin)), judge("gold", 0.7, 0.01, 0.09, **origin), judge("longer", 0.6))
+        assert "err" not in about_gold(record) and "least independent" not in about_gold(record)
+
+
+@pytest.mark.parametrize(("accuracy", "guesses"), [(0.525, True), (0.44, True), (0.6, False)])
+def test_the_headline_makes_no_claim_by_a_gold_of_chance(tmp_path, accuracy, guesses):
+    evidence = gather(of(tmp_path, judge("gold", accuracy), judge("longer", 0.62)))
+    assert evidence is not None and evidence.gold_guesses == guesses
+    assert (GUESSES in verdict(evidence).headline) == guesses
+    source = render(load_record(tmp_path / "run"), [])
+    assert (source.index("Gold is a reward model") < source.index("against the start over")) == guesses
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [(0.52, "which is not distinguishable from chance"), (0.4, "which is worse than chance"), (0.7, "")],
+)
+def test_a_proxy_that_guesses_is_told(tmp_path, accuracy, said):
+    record = of(tmp_path, judge("warm", accuracy), judge("mean", 0.9))
+    assert record.choice("reward") == "warm"
+    told = about_proxy(record)
+    assert said in told and bool(told) == bool(said)
+    assert told in render(record, []) and told in model_card(record)
+    assert about_proxy(of(tmp_path / "other", judge("mean", accuracy))) == ""  # nothing tells what was optimised
 
 
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):
