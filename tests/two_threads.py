@@ -22,8 +22,8 @@ class TwoThreads:
         patch.setattr(processes, "rank", lambda: getattr(self.own, "rank", 0))
         patch.setattr(processes, "size", lambda: 2 if hasattr(self.own, "rank") else 1)
         patch.setattr(processes, "gathered", self.gathered)
-        patch.setattr(processes, "agreed", lambda value: self.gathered(value)[0])
-        patch.setattr(processes, "wait", lambda: self.gathered(None))
+        patch.setattr(processes, "agreed", lambda value, patiently=False: self.gathered(value)[0])
+        patch.setattr(processes, "wait", lambda patiently=False: self.gathered(None))
 
     def both(self, work: Callable[[int], Any]) -> list[Any]:
         with ThreadPoolExecutor(2) as pool:

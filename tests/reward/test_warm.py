@@ -84,7 +84,8 @@ def test_heads_that_did_not_start_from_one_are_said(member, caplog):
 def test_warms_scale_is_measured_on_the_device_before_the_scorer_is_moved_there(monkeypatch):
     moved, asked = [], []
 
-    def scores(model, rows):
+    def scores(model, rows, at_once):
+        assert at_once == 64
         asked.append(model in moved)
         return torch.arange(float(len(rows)))
 
