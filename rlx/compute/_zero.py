@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import distributed
+from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 
 from rlx.compute._processes import SeveralProcesses
 
@@ -25,8 +26,7 @@ class Zero(SeveralProcesses):
         if self.num_processes == 1 and not distributed.is_initialized():  # DeepSpeed wants a group of one, too
             os.environ.setdefault("LOCAL_RANK", "0")
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            store = distributed.HashStore()  # pyright: ignore[reportPrivateImportUsage]
-            distributed.init_process_group(backend, store=store, rank=0, world_size=1)
+            distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
         if not torch.cuda.is_available():
             import deepspeed.ops
 
