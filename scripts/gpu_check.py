@@ -8,9 +8,7 @@
 3. A rollout of PPO of a randomly initialised Llama (1.2 billion parameters, 128 thousand words), all weights and adapters:
    tokens a second, peak memory, and what `rlx plan` says of it.
 4. Scoring by five reward models against their mean (WARM), as whole models and as adapters on one base.
-5. 3 and 4 with adapters at the shape of a 7B model, where the card has 40 GB.
-
-Ends with 1 where a tolerance is broken.
+5. 3 and 4 with adapters at the shape of a 7B model, where the card has 40 GB. Ends with 1 where a tolerance is broken.
 """
 
 import argparse
