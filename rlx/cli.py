@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
+from rlx.process.outer import launched, refuse
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -24,11 +25,21 @@ PLAIN = {
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready, or a model (model=pretrained model.path=...)? what is missing, and what to do about it",
 }
+TOGETHER = ("train", "prepare")  # what several processes of another launcher do
 ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else runs/)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    code = _code_of(arguments)
+    if arguments is None and launched():  # not through the destructors of process groups whose other ends may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _code_of(arguments: Sequence[str] | None) -> int:
     debug = os.environ.get("RLX_DEBUG") == "1"
     try:
         code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
@@ -68,6 +79,8 @@ def _dispatch(arguments: list[str]) -> int:
 
         return complete(arguments, list(COMPOSED), list(PLAIN))
     verb, rest = arguments[0], arguments[1:]
+    if verb not in TOGETHER:
+        refuse(f"rlx {verb}")
     if verb in COMPOSED:
         if (parsed := usage.words_of_help(rest)) is not None:
             words, config_dir = parsed
@@ -84,7 +97,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _composed(verb: str, arguments: list[str]) -> int:
     from rlx.command import training
-    from rlx.command.check import checked
+    from rlx.command.check import checked, checked_plan
     from rlx.command.compose import compose
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
@@ -108,20 +121,20 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"))
     if len(cells) == 1:
         config = checked(cells[0].config)
-        return _run_of(verb)(config)
+        return _run_of("plan")(config, checked_plan(cells[0].plan).device) if verb == "plan" else _run_of(verb)(config)
     return _several(verb, cells)
 
 
 def _several(verb: str, cells: list[Any]) -> int:
     """`rlx prepare -m` and `rlx plan -m`: the cells of a sweep together."""
-    from rlx.command.check import checked_sweep
+    from rlx.command.check import checked_plan, checked_sweep
     from rlx.command.sweep import parallel, rows_of
 
-    settings, rows = checked_sweep(cells[0].sweep), rows_of(cells)
+    settings, device, rows = checked_sweep(cells[0].sweep), checked_plan(cells[0].plan).device, rows_of(cells)
     module = importlib.import_module(f"rlx.{verb}")
     if verb == "prepare":
         return module.run_all({row.run_dir.name: row.config for row in rows})
-    return module.run_all(rows, parallel(settings.num_parallel, [row.config for row in rows]))
+    return module.run_all(rows, parallel(settings.num_parallel, [row.config for row in rows]), device)
 
 
 def _resolved(arguments: list[str]) -> Path | None:

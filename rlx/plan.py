@@ -14,16 +14,23 @@ from rlx.artefact.store import Recipe, Store
 from rlx.command.advice import advice
 from rlx.core.rules import has_steps
 from rlx.estimate import duration
-from rlx.estimate.memory import disk_bytes, gpu_with_vllm, held, most, sharing_of
+from rlx.estimate.card import CARDS
+from rlx.estimate.clock import duration_of
+from rlx.estimate.disk import disk_bytes
+from rlx.estimate.held import most
+from rlx.estimate.memory import gpu_with_vllm, held
+from rlx.estimate.sharing import sharing_of
 from rlx.estimate.size import ModelSize, known_size
+from rlx.estimate.stages import Stage, stages
 from rlx.estimate.sweep import SweepPlan, whole_sweep
 from rlx.run.state import run_dir_of, short_path
 from rlx.run.status import state_of
 from rlx.run.sweep_index import CellRow, SweepDirectory
 
 
-def run(config: dict[str, Any]) -> int:
-    """Print the plan of a checked config. Writes nothing. 0 also where something could not be told: it says so."""
+def run(config: dict[str, Any], device: str | None = None) -> int:
+    """Print the plan of a checked config, for the GPU `device` (rlx.estimate.card) where one is named. Writes nothing. 0 also
+    where something could not be told: it says so."""
     console = _console()
     run_dir = run_dir_of(config)
     state = state_of(run_dir)
@@ -35,14 +42,14 @@ def run(config: dict[str, Any]) -> int:
     missing = _artefacts(console, config)
     size = known_size(config["model"])
     _work(console, config)
-    _time(console, config, size, missing)
-    _room(console, config, size)
+    _time(console, config, size, missing, device)
+    _room(console, config, size, device)
     for line in advice(config):
         console.print(f"[yellow]warning:[/] {escape(line)}", highlight=False)
     return 0
 
 
-def run_all(rows: Sequence[CellRow], at_once: int) -> int:
+def run_all(rows: Sequence[CellRow], at_once: int, device: str | None = None) -> int:
     """Print the plan of a sweep's checked cells: what each is and lacks, what they share, and the sums."""
     console = _console()
     sweep = SweepDirectory(rows)
@@ -51,7 +58,7 @@ def run_all(rows: Sequence[CellRow], at_once: int) -> int:
         f"\n{short_path(sweep.path)}\n  {len(rows)} cells, {done} of them done; {at_once} at a time (sweep.num_parallel)\n",
         markup=False,
     )
-    plan = whole_sweep([row.config for row in rows], [row.done for row in rows])
+    plan = whole_sweep([row.config for row in rows], [row.done for row in rows], device)
     table = _table(console, "cells", "cell", "state", "lacks", "time" if plan.source else "time (unknown)")
     for row, missing, seconds in zip(rows, plan.missing, plan.seconds, strict=True):
         own = " ".join(f"{key}={value}" for key, value in [*row.axes.items(), ("seed", row.config["seed"])])
@@ -132,13 +139,13 @@ def _work(console: Console, config: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: dict[str, Recipe]) -> None:
+def _time(
+    console: Console, config: Mapping[str, Any], size: ModelSize | None, missing: dict[str, Recipe], device: str | None
+) -> None:
     past = duration.past_runs(Path(config["runs_dir"]))
-    estimate = duration.from_past(config, past)
-    if estimate is None and size is not None:
-        estimate = duration.from_rule(config, size.parameters, duration.machine_flops())
-    if estimate is None:
-        console.print("[yellow]time:[/] no such run was timed here and the model's size is unknown")
+    estimate = duration_of(config, size, past, device)
+    if isinstance(estimate, str):
+        console.print(f"[yellow]time:[/] {estimate}\n")
         return
     table = _table(console, f"time ({estimate.source})", "stage", "time")
     for stage, seconds in estimate.seconds.items():
@@ -153,7 +160,7 @@ def _time(console: Console, config: Mapping[str, Any], size: ModelSize | None, m
     console.print(table)
 
 
-def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -> None:
+def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None, device: str | None = None) -> None:
     if size is None:
         console.print("[yellow]memory and disk:[/] the model's size is unknown")
         return
@@ -162,13 +169,17 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     title = f"memory of each process, {place} ({size.parameters:,} parameters, {size.source})"
     table = _table(console, title, "for", "size", "when", "from")
     for row in rows:
-        when = "in the CPU's memory" if row.offloaded else row.when
-        table.add_row(row.what, _bytes(row.bytes) if row.bytes else "-", when, row.how)
+        table.add_row(row.what, _bytes(row.bytes) if row.bytes else "-", row.shown_when, row.how)
     table.add_row("[bold]together[/]", f"[bold]{_bytes(most(rows))}[/]", "at most")
     if offloaded := most(rows, offloaded=True):
         table.add_row("[bold]in the CPU's memory[/]", f"[bold]{_bytes(offloaded)}[/]", "at most")
     console.print(table)
-    if (needed := gpu_with_vllm(config, size, rows)) is not None:
+    before = stages(config, size)
+    _stages(console, before)
+    needed = gpu_with_vllm(config, size, rows)
+    if device is not None:
+        _fits(console, max(needed or most(rows), *(stage.bytes for stage in before)), device, sharing.on_cpu)
+    if needed is not None:
         share = f"{config['sampler']['gpu_memory_utilization']:.0%}"
         console.print(f"vLLM takes {share} of each GPU beside it: one of {_bytes(needed)} at least", markup=False)
     elif config["sampler"].get("mode") == "server":
@@ -182,6 +193,26 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None) -
     )
     if artefacts > free["artefacts"] or run > free["run"]:
         console.print("[red]not enough disk:[/] set cache_dir=, runs_dir= (or RLX_CACHE, RLX_RUNS) to a larger one")
+
+
+def _stages(console: Console, before: Sequence[Stage]) -> None:
+    table = _table(console, "memory of each process while an artefact is built", "artefact", "size", "from")
+    for stage in before:
+        table.add_row(stage.name, _bytes(stage.bytes), stage.how)
+    console.print(table)
+
+
+def _fits(console: Console, needed: float, device: str, on_cpu: bool) -> None:
+    """Set the largest number of all against the memory of the card."""
+    there = CARDS[device].memory
+    if on_cpu:
+        console.print(f"[yellow]plan.device={device}:[/] compute=cpu takes no GPU; compute=ddp takes one")
+    elif needed <= there:
+        console.print(f"[green]fits {device}:[/] at most {_bytes(needed)} of its {_bytes(there)}")
+    else:
+        console.print(
+            f"[red]does not fit {device}:[/] up to {_bytes(needed)}, and it has {_bytes(there)}; what saves memory: docs/scale.md"
+        )
 
 
 def _console() -> Console:

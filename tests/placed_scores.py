@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import torch
+from made_of import made_of
 from torch import distributed
 
 from rlx.process import processes
@@ -14,7 +15,7 @@ from rlx.reward.ensemble_uwo import ensemble_uwo
 def work(listing: Path) -> None:
     distributed.init_process_group("gloo")
     given = json.loads(listing.read_text())
-    scorer = PlacedEnsemble([Path(path) for path in given["members"]], lambda x: ensemble_uwo(x, 0.5, 0))
+    scorer = PlacedEnsemble(made_of([Path(path) for path in given["members"]]), lambda x: ensemble_uwo(x, 0.5, 0))
     rows = [torch.tensor(x)[processes.share(len(x))] for x in given["rows"]]
     scores_MB = scorer.member_scores(rows[0], rows[1].bool(), rows[2], rows[3].bool())
     told = {

@@ -30,9 +30,9 @@ def test_a_plan_lists_artefacts_work_time_memory_and_disk_and_writes_nothing(emp
 
 def test_memory_is_told_for_each_process_of_the_chosen_compute(empty, capsys):
     words = ["model=llama2_7b", "compute=zero3", "compute.num_processes=8", "world=preferences", "world.path=x"]
-    assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.75 GB"  # 7e9 x 2 / 8
+    assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.68 GB"  # 6.74e9 x 2 / 8
     with_adapters = sizes_told(words, capsys)
-    assert with_adapters["policy's frozen weights"] == "1.75 GB" and with_adapters["reference and start"] == "-"
+    assert with_adapters["policy's frozen weights"] == "1.68 GB" and with_adapters["reference and start"] == "-"
     assert list(empty.iterdir()) == []
 
 
@@ -44,7 +44,7 @@ def sizes_told(words, capsys) -> dict[str, str]:
     console = _console()
     _room(console, config, known_size(config["model"]))
     text = capsys.readouterr().out
-    assert "of each process, on 8 GPUs" in text and "guessed from the name" in " ".join(text.split())
+    assert "of each process, on 8 GPUs" in text and "from the published config" in " ".join(text.split())
     rows = [line.strip().split("  ") for line in text.splitlines()]
     return {row[0]: next(filter(None, (x.strip() for x in row[1:])), "") for row in rows}
 
@@ -65,8 +65,33 @@ def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(em
     assert "2 min" in text  # 60 s x 160/80
     assert "40 s" in text  # 20 s x 512/256
     assert (
-        "9 artefacts" in text and "4 min; not known for 6" in text
-    )  # 60 s + 2 x 90 s; pairs, head, reference set, 2 on pairs, importance
+        "10 artefacts" in text and "4 min; not known for 7" in text
+    )  # 60 s + 2 x 90 s; pairs, head, reference set, 2 on pairs, importance, start completions
+
+
+def test_a_gpu_run_is_planned_for_a_card_that_is_not_there(empty, capsys):
+    words = ["plan", "model=llama3_8b", "reward=ensemble_uwo", "compute=zero2", "compute.num_processes=8"]
+    words += ["world=preferences", "world.path=pairs.jsonl"]
+    pair = {"prompt": "Say it.\n\nAssistant:", "chosen": " yes", "rejected": " no"}
+    (empty / "pairs.jsonl").write_text(
+        "".join(json.dumps(pair | {"prompt": f"{i} {pair['prompt']}"}) + "\n" for i in range(200))
+    )
+    assert main(words) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "time: not known: this machine has no GPU" in text and "plan.device=" in text and "fits" not in text
+    assert main([*words, "plan.device=h100"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "estimated for 8 x h100, not measured" in text and "fits h100" in text  # the preset as it stands
+    assert main([*words, "plan.device=rtx4090"]) == 0
+    assert "does not fit rtx4090" in " ".join(capsys.readouterr().out.split())
+    assert main([*words, "plan.device=h10"]) == 2
+    assert "plan.device=h10" in (error := capsys.readouterr().err) and "did you mean 'h100'" in error
+
+
+def test_the_device_of_a_plan_is_no_part_of_a_run():
+    plain, named = (compose(words)[0] for words in ([], ["plan.device=h100"]))
+    assert plain.config == named.config and named.plan == {"device": "h100"}
+    assert run_name(checked(plain.config)) == run_name(checked(named.config))
 
 
 def test_the_plan_of_a_sweep_lists_cells_shared_artefacts_and_sums_and_writes_nothing(empty, capsys):
@@ -76,7 +101,7 @@ def test_the_plan_of_a_sweep_lists_cells_shared_artefacts_and_sums_and_writes_no
     text = " ".join(capsys.readouterr().out.split())
     assert "8 cells, 0 of them done" in text and "reward=ensemble_mean reference=soup seed=1 not started" in text
     assert "SFT policy 0 to build 8 SFTPolicy-" in text and "reward model 1 to build 4 RewardMember-" in text
-    assert "14 to build, each once" in text and "8 to run, one after another" in text
+    assert "15 to build, each once" in text and "8 to run, one after another" in text
     assert "on the clock" in text and "memory" in text and "disk, runs" in text
     assert list(empty.iterdir()) == []
 

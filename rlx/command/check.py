@@ -16,7 +16,7 @@ from rlx.command.data import with_absolute_paths
 from rlx.command.rules import broken_rule
 from rlx.command.wording import no_setting
 from rlx.core.error import UserError, nearest
-from rlx.core.settings import Settings, SlurmSettings, SweepSettings
+from rlx.core.settings import PlanSettings, Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
 from rlx.run.name import is_external
 from rlx.tabular.settings import SurveySettings
@@ -85,6 +85,11 @@ def checked_sweep(node: Any) -> SweepSettings:
 def checked_slurm(node: Any) -> SlurmSettings:
     """The `slurm` node of the composed config. Raises UserError as `checked` does."""
     return SlurmSettings(**_checked_value(node, SlurmSettings, "slurm"))
+
+
+def checked_plan(node: Any) -> PlanSettings:
+    """The `plan` node of the composed config. Raises UserError as `checked` does."""
+    return PlanSettings(**_checked_value(node, PlanSettings, "plan"))
 
 
 def checked_survey(node: Any) -> SurveySettings:

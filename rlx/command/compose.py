@@ -23,12 +23,14 @@ def conf_dir() -> Path:
 @dataclass(frozen=True)
 class ComposedRun:
     """One run that was asked for. `config` is resolved but not checked; `overrides` is what the user typed for it;
-    `sweep` says how the cells of this command are run and `slurm` where, which are no parts of any of them."""
+    `sweep` says how the cells of this command are run, `slurm` where and `plan` for what they are planned; none of them is
+    part of a run."""
 
     config: dict[str, Any]
     overrides: tuple[str, ...]
     sweep: Any
     slurm: Any
+    plan: Any
 
 
 def compose(arguments: Sequence[str]) -> list[ComposedRun]:
@@ -103,10 +105,10 @@ def _cell(cfg: Any, hydra_config: Any) -> ComposedRun:
     assert isinstance(config, dict)
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
-    sweep, slurm = config.pop("sweep", None), config.pop("slurm", None)
+    sweep, slurm, plan = (config.pop(name, None) for name in ("sweep", "slurm", "plan"))
     config.pop("scale", None)  # its numbers are where the settings refer to them
     resolved = {str(key): value for key, value in config.items()} | {"choices": own}
-    return ComposedRun(resolved, tuple(hydra_config.overrides.task), sweep, slurm)
+    return ComposedRun(resolved, tuple(hydra_config.overrides.task), sweep, slurm, plan)
 
 
 def parse(arguments: Sequence[str]) -> Any:

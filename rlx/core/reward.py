@@ -19,6 +19,7 @@ class Sources:
     judge: Callable[[], Judge]
     tokenizer: Callable[[], PreTrainedTokenizerBase]  # the policy's
     reference_set: Callable[[], tuple[Sequence[Prompt], Sequence[Completion]]]
+    rows: int = 64  # completions in one forward pass
     placed: bool = False  # each of several processes is to hold its share of the members, and to score the rows of all
 
 

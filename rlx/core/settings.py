@@ -73,6 +73,13 @@ class SlurmSettings:
 
 
 @dataclass(frozen=True)
+class PlanSettings:
+    """What `rlx plan` counts for; no property of a run, so that no config.yaml has it."""
+
+    device: Literal["a100_40gb", "a100_80gb", "h100", "h200", "l40s", "a6000", "rtx4090"] | None  # null: this machine's
+
+
+@dataclass(frozen=True)
 class Settings:
     name: str | None  # names the run directory instead of its content
     seed: NonNegativeInt  # rollouts and policy training

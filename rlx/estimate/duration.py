@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,7 @@ def device() -> str:
     return "GPU" if torch.cuda.is_available() else "CPU"
 
 
+@cache
 def machine_flops() -> float:
     """fp32 operations per second of a 512 x 512 matrix product on the device that would train; takes 0.1 s."""
     import time

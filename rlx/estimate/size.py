@@ -4,11 +4,12 @@ import json
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rlx.core.error import UserError
+from rlx.estimate.shapes import SHAPES, like_a_llama
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -24,6 +25,8 @@ class Architecture:
     vocabulary: int
     sides: int
     cached_per_token: int
+    head: int = 0  # parameters of an output head of its own, which a reward model lacks
+    config: Any = field(default=None, compare=False)  # of transformers, to trace passes with
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,17 @@ class ModelSize:
     def weights(self) -> int:
         return self.parameters * self.bytes_per_parameter
 
+    def as_reward_model(self) -> "ModelSize":
+        """The same trunk with a score head in place of the output head."""
+        if self.architecture is None:
+            return self
+        return replace(self, parameters=self.parameters - self.architecture.head + self.architecture.hidden)
+
     def adapters(self, rank: int) -> int:
         """Parameters of adapters of `rank` on every linear layer but the output head: rank times each one's inputs and
-        outputs. Of a model that is not at hand, as if it were a Llama with layers = width / 128: 12 width^2 parameters and
-        19 width inputs and outputs a layer (8 of attention, 11 of the feed-forward part)."""
-        if self.architecture is not None:
-            return rank * self.architecture.sides
-        # rounded: what is guessed is not to look counted
-        width = (self.parameters * 128 / 12) ** (1 / 3)
-        return round(rank * 19 * width * width / 128, -5)
+        outputs. Where the architecture is not known, as of a Llama of that size."""
+        shape = self.architecture or published(like_a_llama(self.parameters))
+        return rank * shape.sides
 
 
 def architecture_of(model: Any) -> Architecture:
@@ -64,20 +69,35 @@ def architecture_of(model: Any) -> Architecture:
         vocabulary=text.vocab_size,
         sides=sum(sum(x.weight.shape) for x in linear),
         cached_per_token=2 * text.num_hidden_layers * (getattr(text, "num_key_value_heads", None) or heads) * size,
+        head=0 if head is None or head.weight is model.get_input_embeddings().weight else head.weight.numel(),
+        config=model.config,
     )
 
 
 def architecture_in(folder: Path) -> Architecture | None:
     """Of the config.json in `folder`, without memory for weights; None if there is none, or of no causal LM that we know."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder)
-        with torch.device("meta"):
-            return architecture_of(AutoModelForCausalLM.from_config(config))
+        return _architecture(AutoConfig.from_pretrained(folder))
     except (OSError, ValueError, KeyError, AttributeError):
         return None
+
+
+def published(numbers: Mapping[str, Any]) -> Architecture:
+    """Of what a config.json says, written out in rlx/estimate/shapes.py."""
+    from transformers import AutoConfig
+
+    kind = numbers["model_type"]
+    return _architecture(AutoConfig.for_model(kind, **{k: v for k, v in numbers.items() if k != "model_type"}))
+
+
+def _architecture(config: Any) -> Architecture:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return architecture_of(AutoModelForCausalLM.from_config(config))
 
 
 def size_of(model: Mapping[str, Any]) -> ModelSize | None:
@@ -100,9 +120,14 @@ def size_of(model: Mapping[str, Any]) -> ModelSize | None:
             return ModelSize(found, width, f"counted in {where}", shape)
         if shape is not None:
             return ModelSize(shape.parameters, width, f"counted from config.json in {where}", shape)
+    if numbers := SHAPES.get(str(path)):
+        shape = published(numbers)
+        return ModelSize(shape.parameters, width, f"from the published config of {path}", shape)
     if named := re.search(r"(?i)(\d+(?:\.\d+)?)\s*(b|m)(?![a-z])", str(path).rpartition("/")[2]):
         scale = 1e9 if named[2].lower() == "b" else 1e6
-        return ModelSize(int(float(named[1]) * scale), width, f"guessed from the name {path!r}")
+        parameters = int(float(named[1]) * scale)
+        shape = published(like_a_llama(parameters))
+        return ModelSize(parameters, width, f"guessed from the name {path!r}, in the shape of a Llama", shape)
     return None
 
 

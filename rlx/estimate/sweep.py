@@ -7,8 +7,12 @@ from typing import Any
 
 from rlx.artefact.store import Store
 from rlx.estimate import duration
-from rlx.estimate.memory import disk_bytes, held, most, training_bytes
-from rlx.estimate.size import known_size
+from rlx.estimate.clock import duration_of
+from rlx.estimate.disk import disk_bytes, reward_model_bytes, training_bytes
+from rlx.estimate.held import most
+from rlx.estimate.memory import held
+from rlx.estimate.size import ModelSize, known_size
+from rlx.estimate.stages import stages
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,16 @@ class SweepPlan:
     source: str  # where the seconds come from
 
 
-def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> SweepPlan:
-    """The plan of checked configs; builds the objects that they describe, and writes nothing."""
+def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool], device: str | None = None) -> SweepPlan:
+    """The plan of checked configs, for the GPU `device` where one is named; builds the objects that they describe, and
+    writes nothing."""
     from rlx.experiment.cell import cell_of
 
     past = duration.past_runs(Path(configs[0]["runs_dir"]))
     sizes = {str(config["model"]): known_size(config["model"]) for config in _distinct(configs)}
     found: dict[str, Artefact] = {}
     missing, seconds, memory, sources = [], [], [], []
-    building, unknown, weights, flops = 0.0, [], {}, None
+    building, unknown, weights = 0.0, [], {}
     runs = training = 0
     for config, is_done in zip(configs, done, strict=True):
         size, lacks = sizes[str(config["model"])], []
@@ -56,21 +61,26 @@ def whole_sweep(configs: Sequence[Mapping[str, Any]], done: Sequence[bool]) -> S
                 continue  # a run that is done needs nothing any more
             found[path.name] = Artefact(name, path.name, there, 1 + (before.cells if before else 0))
             lacks += [] if there else [name]
-            if size is not None and ("SFT policy" in name or "reward model" in name):
+            if size is not None and "SFT policy" in name:
                 weights[path.name] = size.weights
-        estimate = duration.from_past(config, past)
-        if estimate is None and size is not None:
-            flops = flops or duration.machine_flops()
-            estimate = duration.from_rule(config, size.parameters, flops)
+            elif size is not None and name != "reward models on pairs" and "reward model" in name:
+                weights[path.name] = reward_model_bytes(config, size)
+        told = duration_of(config, size, past, device)
+        estimate = None if isinstance(told, str) else told
         missing.append([] if is_done else lacks)
         seconds.append(0.0 if is_done else None if estimate is None else sum(estimate.seconds.values()))
-        memory.append(None if size is None else most(held(config, size)))
+        memory.append(None if size is None else _most(config, size))
         sources += [estimate.source] if estimate and estimate.source not in sources else []
         runs += 0 if size is None else disk_bytes(config, size)[1]
         training = max(training, 0 if size is None else training_bytes(config, size))
     disk = None if None in sizes.values() else (sum(weights.values()) + training, runs)
     source = sources[0] + (f", and {len(sources) - 1} more" if len(sources) > 1 else "") if sources else ""
     return SweepPlan(list(found.values()), missing, seconds, memory, disk, building, unknown, source)
+
+
+def _most(config: Mapping[str, Any], size: ModelSize) -> int:
+    """Bytes of a process, in the run or while its artefacts are built."""
+    return max(most(held(config, size)), *(stage.bytes for stage in stages(config, size)))
 
 
 def _distinct(configs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 from rlx.attribution.importance import divergence
 from rlx.core.world import World
 
+OF_TRAINING = ("accuracy", "accuracy_pairs")  # of member.json, measured when it was trained
 SHARES = {"heldout": "heldout_accuracy", "train_flipped": "flipped_given_back"}
 
 
@@ -26,7 +27,7 @@ def judge_rows(
     for row, path in zip(rows, members, strict=False):
         trained = _json(path / "member.json")
         # How it was trained, and its accuracy on the same pairs as all other judges.
-        row |= {"address": path.name, **{name: trained[name] for name in trained if name != "accuracy"}}
+        row |= {"address": path.name} | {name: x for name, x in trained.items() if name not in OF_TRAINING}
     if found := paths.get("gold on pairs"):
         rows.append(_json(found / "gold.json") | _origin(members, paths, given_gold))
     if found := paths.get("baselines on pairs"):

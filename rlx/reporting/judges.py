@@ -72,7 +72,7 @@ def about_proxy(record: RunRecord) -> str:
     optimised = {"warm": "warm", "single": "member"}.get(str(record.choice("reward")), "mean")
     row = next((row for row in (*record.judges, *record.members) if row.get("kind") == optimised), {})
     low, high = (row.get("interval") or {}).get("heldout") or (None, None)
-    if low is None or low > 0.5:
+    if low is None or high is None or low > 0.5:
         return ""
     than = "not distinguishable from chance" if high >= 0.5 else "worse than chance"
     return (
@@ -141,6 +141,20 @@ def about_limit(record: RunRecord) -> list[str]:
                 f"longer one is right in {_percent(before['value'])} of all{kept}."
             )
     return sentences
+
+
+def about_sample(record: RunRecord) -> str:
+    """On how many of the training pairs the judges were measured; empty where on all, or where no member says."""
+    member: Mapping[str, Any] = record.members[0] if record.members else {}
+    measured, flipped = member.get("pairs_measured") or {}, member.get("flipped_pairs", 0)
+    there = {"train_clean": member.get("pairs", 0) - flipped, "train_flipped": flipped}
+    names = {"train_clean": "with true labels", "train_flipped": "with flipped ones"}
+    said = [
+        f"{measured[part]:,} of {number:,} {names[part]}"
+        for part, number in there.items()
+        if part in measured and measured[part] < number
+    ]
+    return f"Of the training pairs, judges are measured on {' and '.join(said)}." if said else ""
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

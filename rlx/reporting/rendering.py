@@ -54,6 +54,7 @@ def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
         line=judges.line(record),
         importance=importance.table(record),
         about_importance=importance.sentences(record),
+        about_sample=judges.about_sample(record),
         about_limit=judges.about_limit(record),
         cleaning={
             "summary": cleaning.summary(record),

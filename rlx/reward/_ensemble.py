@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
 from rlx.core.reward import Sources
-from rlx.model.score_head import RewardModel, load_reward_model, score_rows
+from rlx.model.score_head import RewardModel, load_reward_model, score_rows, shared_scores
 from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process import processes
 from rlx.process.device import on_device
@@ -42,13 +42,15 @@ class LoadedMember:
     def z_scores(self, raw: Tensor) -> Tensor:
         return (raw - self.mean) / self.std
 
-    def reference_scores(self) -> Tensor:
-        """Raw scores of the reference set, asked on the device, in double precision."""
-        return score_rows(on_device(self.model), self.reference).double()
+    def reference_scores(self, at_once: int, shared: bool = True) -> Tensor:
+        """Raw scores of the reference set, asked on the device, in double precision. `shared`: by all processes, which then
+        must all ask; where a process holds members of its own, it asks them alone."""
+        ask = shared_scores if shared else score_rows
+        return ask(on_device(self.model), self.reference, at_once).double()
 
-    def normalised(self) -> "LoadedMember":
+    def normalised(self, at_once: int) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""
-        mean, std = mean_and_std(self.reference_scores())
+        mean, std = mean_and_std(self.reference_scores(at_once))
         if not std > 0:
             raise UserError(
                 "the averaged reward model gives every reference completion one score; its members do not fit together"
@@ -158,11 +160,11 @@ def load_ensemble(sources: Sources, aggregate: Callable[[Tensor], Tensor]) -> En
     if sources.placed and len(sources.members) > 1 and processes.size() > 1:
         from rlx.reward._placed import PlacedEnsemble
 
-        return PlacedEnsemble(sources.members, aggregate)
+        return PlacedEnsemble(sources, aggregate)
     members = [load_member(path) for path in sources.members]
     if len(members) == 1:
         return Ensemble(members, aggregate, 0.0, 1.0)
-    mean, std = mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores()) for m in members])))
+    mean, std = mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores(sources.rows)) for m in members])))
     if not std > 0:
         raise UserError("reward: the members together give every reference completion one score; nothing to climb")
     return Ensemble(members, aggregate, mean, std)

@@ -1,12 +1,12 @@
 """An ensemble whose members lie in different processes: each process holds its share and scores the rows of all."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from rlx.core.error import UserError
+from rlx.core.reward import Sources
 from rlx.process import processes
 from rlx.reward._ensemble import Ensemble, load_member, mean_and_std, raw_scores, unpadded
 
@@ -22,13 +22,14 @@ class PlacedEnsemble(Ensemble):
     All processes must call `member_scores` equally often: each sends its rows to all, and gets its scores of every member.
     """
 
-    def __init__(self, paths: Sequence[Path], aggregate: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, sources: Sources, aggregate: Callable[[Tensor], Tensor]) -> None:
         """Raises UserError where the aggregate has no spread over the reference set."""
+        paths = sources.members
         own = [load_member(path) for i, path in enumerate(paths) if place(i) == processes.rank()]
         super().__init__(own, aggregate, 0.0, 1.0)
         self.num_members = len(paths)
         self._raw_stds = self._by_member([torch.tensor(member.std, dtype=torch.float64) for member in own])
-        reference = [member.z_scores(member.reference_scores()) for member in own]
+        reference = [member.z_scores(member.reference_scores(sources.rows, shared=False)) for member in own]
         self.mean, self.std = mean_and_std(aggregate(self._by_member(reference)))
         if not self.std > 0:
             raise UserError("reward: the members together give every reference completion one score; nothing to climb")

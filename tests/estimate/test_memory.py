@@ -4,11 +4,17 @@ import pytest
 
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.estimate.memory import Held, activations, disk_bytes, gpu_with_vllm, held, logits, most
-from rlx.estimate.size import Architecture, ModelSize
+from rlx.estimate.held import LEARNING, Held, most
+from rlx.estimate.memory import CUDA, PROGRAM, drawn_at_once, gpu_with_vllm, held, policy
+from rlx.estimate.size import Architecture, ModelSize, published
 
-SHAPE = Architecture(parameters=1000, layers=3, hidden=10, vocabulary=50, sides=60, cached_per_token=24)
 BF16, FP32 = ModelSize(1000, 2, "given"), ModelSize(1000, 4, "given")
+# 2 layers of width 8: attention 4 x 8 x 8, feed-forward 3 x 8 x 16, and 50 words
+SMALL = published(
+    dict(model_type="llama", vocab_size=50, hidden_size=8, intermediate_size=16, num_hidden_layers=2,
+         num_attention_heads=2, tie_word_embeddings=False)
+)  # fmt: skip
+SIDES = 2 * (4 * (8 + 8) + 3 * (8 + 16))  # inputs and outputs of the linear layers
 
 
 def config(*words: str) -> dict:
@@ -17,7 +23,21 @@ def config(*words: str) -> dict:
 
 
 def sizes(*words: str, size: ModelSize = BF16) -> dict[str, int]:
-    return {row.what: row.bytes for row in held(config(*words), size)}
+    """The lines by name, but for what a process takes before it has a model."""
+    first, *rest = held(config(*words), size)
+    assert first.bytes in (PROGRAM, CUDA)
+    return {row.what: row.bytes for row in rest}
+
+
+@pytest.fixture(autouse=True)
+def untraced(request, monkeypatch):
+    """Most tests here are of what follows from a formula."""
+    if "traced" not in request.node.name:
+        monkeypatch.setattr("rlx.estimate.passes.Passes._traced", lambda *_: 1)
+
+
+def of_small(bytes_per_parameter: int, parameters: int = 1000, shape: Architecture = SMALL) -> ModelSize:
+    return ModelSize(parameters, bytes_per_parameter, "given", shape)
 
 
 PPO8 = ["compute.num_processes=8", "optimizer.num_minibatches=1"]
@@ -26,7 +46,7 @@ PPO8 = ["compute.num_processes=8", "optimizer.num_minibatches=1"]
 def test_one_process_in_fp32_holds_sixteen_bytes_a_parameter_and_its_reference_and_reward_model():
     assert sizes("compute=cpu", "model.dtype=float32", size=FP32) == {
         "policy's weights": 4000, "gradients": 4000, "AdamW's moments": 8000,
-        "reference and start": 4000, "reward model": 4000,
+        "reference and start": 4000, "reward models": 4000,
     }  # fmt: skip
 
 
@@ -63,17 +83,41 @@ def test_parts_are_rounded_up():
 
 
 def test_adapters_train_a_share_and_make_the_start_and_the_reference_superfluous():
-    size = ModelSize(1000, 2, "given", SHAPE)
-    found = sizes("compute=ddp", "model.lora_rank=2", size=size)
-    # 2 x 60 = 120 parameters, in fp32 beside a bfloat16 model
-    assert found["policy's frozen weights"] == 2000 and found["policy's adapters"] == 480
-    assert found["gradients"] == 480 and found["AdamW's moments"] == 960
-    assert found["reference and start"] == 0 and found["reward model"] == 2000
-    soup = sizes("compute=ddp", "model.lora_rank=2", "reference=soup", size=size)
+    found = sizes("compute=ddp", "model.lora_rank=2", size=of_small(2))
+    adapters = 2 * SIDES  # parameters, in fp32 beside a bfloat16 model
+    assert SMALL.sides == SIDES and adapters == 544
+    assert found["policy's frozen weights"] == 2000 and found["policy's adapters"] == 4 * 544
+    assert found["gradients"] == 4 * 544 and found["AdamW's moments"] == 8 * 544
+    assert found["reference and start"] == 0
+    soup = sizes("compute=ddp", "model.lora_rank=2", "reference=soup", size=of_small(2))
     assert soup["reference"] == 2000 and soup["start"] == 0
-    spread = sizes("compute=zero3", "model.lora_rank=2", *PPO8, size=size)
-    assert spread["policy's frozen weights"] == 250 and spread["policy's adapters"] == 30
-    assert spread["policy gathered whole"] == 2240  # 1000 + 120 parameters in bfloat16
+    spread = sizes("compute=zero3", "model.lora_rank=2", *PPO8, size=of_small(2))
+    assert spread["policy's frozen weights"] == 250 and spread["policy's adapters"] == 136  # 2 x 544 / 8
+    assert spread["policy gathered whole"] == 2 * 1544
+
+
+def test_reward_models_and_gold_are_adapters_and_heads_on_one_base_and_warm_has_a_mean_of_all_ranks():
+    world = ["world=preferences", "world.path=pairs.jsonl", "model.lora_rank=2"]
+    each = 4 * (2 * SIDES + 8)  # bytes of an adapter and its head, in fp32
+    base = 2 * (1000 - 50 * 8 + 8)  # the trunk without the output head, and a score head of one number a unit
+    found = sizes(*world, "reward=ensemble_mean", "reward.num_members=5", size=of_small(2))
+    assert found["base of the reward models"] == base and found["their adapters"] == 6 * each  # gold's too
+    warm = sizes(*world, "reward=warm", "reward.num_members=5", size=of_small(2))
+    assert warm["their adapters"] == (5 + 5 + 1) * each
+    lab = sizes("model.lora_rank=2", "reward=ensemble_mean", "reward.num_members=5", size=of_small(2))
+    assert lab["their adapters"] == 5 * each  # its judge is a program
+    given = sizes(*world, "world.gold=some/judge-1m", "reward=gold", size=of_small(2))
+    assert "base of the reward models" not in given and given["gold reward model"] == 2_000_000
+
+
+@pytest.mark.parametrize(("trunks", "bases"), [("last", 1), ("runs", 2), ("snapshots", 3)])
+def test_each_trunk_that_members_start_from_is_a_base_and_gold_has_the_last_weights(trunks, bases):
+    words = ["world=preferences", "world.path=pairs.jsonl", "model.lora_rank=2", "sft.snapshots=[0.5,0.8]",
+             "reward=ensemble_mean", f"reward_model.trunks={trunks}"]  # fmt: skip
+    each = 2 * 608
+    assert sizes(*words, size=of_small(2))["base of the reward models"] == bases * each
+    alone = sizes(*words, "reward_model.num_trunks=1", size=of_small(2))
+    assert alone["base of the reward models"] == each * (2 if trunks == "snapshots" else 1)
 
 
 def test_full_fine_tuning_needs_a_reference_and_a_start_only_where_they_differ():
@@ -89,63 +133,72 @@ def test_a_separate_critic_doubles_what_learns():
 
 def test_an_ensemble_holds_its_members_and_a_warm_one_model_and_a_visitor():
     assert sizes("reward=ensemble_mean", "reward.num_members=5")["reward models"] == 10_000
-    warm = sizes("reward=warm", "reward.num_members=5")
+    warm = sizes("compute=ddp", "reward=warm", "reward.num_members=5")
     assert warm["reward model"] == 2000 and warm["a member of the mean"] == 2000
-    assert not any("reward" in name for name in sizes("reward=gold"))
+    assert sizes("compute=cpu", "reward=warm", "reward.num_members=5")["its members"] == 10_000  # on a CPU they stay
+    assert not any("reward models" in name for name in sizes("reward=gold"))
 
 
 def test_what_is_offloaded_is_counted_apart():
     rows = held(config("compute=zero3", "compute.offload=optimizer", *PPO8), BF16)
     # weights / 8, reference, reward model, and the larger of: the whole policy to draw; all of it in passing to learn
-    assert most(rows) == 250 + 2000 + 2000 + 2000
+    assert most(rows) == CUDA + 250 + 2000 + 2000 + 2000
     assert most(rows, offloaded=True) == 500 + 1000 + 250 + 500  # masters, moments, gradients twice
     rows = held(config("compute=zero3", "compute.offload=all", *PPO8), BF16)
     assert most(rows, offloaded=True) == 250 + 500 + 1000 + 250 + 500
 
 
-def test_learning_and_drawing_do_not_stand_together():
+def test_gradients_stand_while_weights_are_updated_and_while_others_are_learnt_where_they_add_up():
     rows = held(config("compute=ddp"), BF16)
-    assert most(rows) == 4000 + 8000 + 2000 + 2000 + (4000 + 2000)  # always; gradients and copies
+    assert most(rows) == CUDA + 4000 + 8000 + 2000 + 2000 + 4000  # always, and the gradients
+    when = {row.what: row.when for row in rows}
+    assert when["gradients"] == ("updating",) and "updating" not in when["bf16 copies of the weights"]
+    parts = held(config("compute=ddp", "compute.micro_batch_size=1"), BF16)
+    assert {row.what: row.when for row in parts}["gradients"] == LEARNING
+    assert most(parts) == most(rows) + 2000
 
 
-def test_activations_and_caches_are_told_where_the_architecture_is_known():
-    words = ["compute=ddp", "num_prompts=8", "optimizer.num_minibatches=2", "world.max_prompt_tokens=6",
-             "world.max_completion_tokens=4", "sampler.batch_size=3"]  # fmt: skip
-    found = sizes(*words, size=ModelSize(1000, 2, "given", SHAPE))
-    # 4 completions a minibatch x 10 tokens x 10 units x 2 bytes x 17 x 3 layers
-    assert found["activations, roughly"] == 40 * 10 * 2 * 17 * 3
-    assert found["logits, roughly"] == 4 * 4 * 50 * 4 * 4  # 16 completion tokens x 50 words, in fp32, four times
-    assert found["keys and values"] == 3 * 10 * 24 * 2  # 3 rows x 10 tokens x 24 numbers x 2 bytes
-    assert found["next words"] == 3 * 50 * 36
-    assert activations(SHAPE, 40, 2, checkpointing=True) == 40 * 10 * 2 * (3 + 17)
-    micro = sizes(*words, "compute.micro_batch_size=1", size=ModelSize(1000, 2, "given", SHAPE))
-    assert micro["activations, roughly"] == 10 * 10 * 2 * 17 * 3
-    kept = sizes(*words, "optimizer=superhf", "optimizer.num_kept=2", size=ModelSize(1000, 2, "given", SHAPE))
-    assert kept["activations, roughly"] == 2 * found["activations, roughly"]
+def test_ddp_of_several_processes_keeps_the_gradients_once_more_in_its_buckets():
+    assert sizes("compute=ddp", *PPO8)["DDP's buckets"] == 4000
+    assert "DDP's buckets" not in sizes("compute=ddp") and "DDP's buckets" not in sizes("compute=zero2", *PPO8)
 
 
-def test_logits_stop_growing_at_a_chunk():
-    wide = Architecture(1000, 3, 10, 128_000, 60, 24)
-    assert logits(wide, 10**6) == logits(wide, 10**5) == 2**25 * 16
+def test_the_frozen_models_beside_masters_have_embeddings_in_float32():
+    found = sizes("compute=ddp", size=of_small(2))
+    assert found["reference and start"] == 2000 + 2 * 50 * 8  # 50 words of width 8, two bytes more
+    assert sizes("compute=zero2", size=of_small(2))["reference and start"] == 2000
 
 
-def test_disk_holds_artefacts_checkpoints_and_the_model():
-    # one policy and one reward model of 2000, and two checkpoints of one in training; the exported model, and 1 + 2
-    # checkpoints of masters and moments
-    assert disk_bytes(config("compute=ddp"), BF16) == (4000 + 2 * 12_000, 2000 + 3 * 12_000)
-    # DeepSpeed: weights twice (2 bytes), masters, moments
-    assert disk_bytes(config("compute=zero2"), BF16) == (4000 + 2 * 16_000, 2000 + 3 * 16_000)
-    size = ModelSize(1000, 2, "given", SHAPE)  # 120 parameters learn
-    assert disk_bytes(config("compute=ddp", "model.lora_rank=2"), size) == (4000 + 2 * 1440, 2000 + 3 * 1440)
-    assert disk_bytes(config("reward=gold"), BF16)[0] == 2000 + 2 * 12_000
-    seven = config("reward=warm", "reference=soup", "reference.num_policies=3")
-    assert disk_bytes(seven, BF16)[0] == 3 * 2000 + 4 * 2000 + 2 * 12_000
-    assert disk_bytes(config("optimizer=bon"), BF16) == (4000 + 2 * 12_000, 2000)
+def test_completions_at_once_are_those_of_a_rollout_an_evaluation_or_the_start_up_to_the_batch():
+    def at_once(*words: str) -> int:
+        return drawn_at_once(config("num_prompts=64", "evaluation.final_num_prompts=256", *words))
+
+    assert at_once("sampler.batch_size=1000") == 256 and at_once("sampler.batch_size=100") == 100
+    assert at_once("sampler.batch_size=1000", "evaluation.num_prompts=300") == 300
+    assert at_once("sampler.batch_size=2000", "optimizer.num_samples=16") == 64 * 16
+    assert at_once("sampler.batch_size=1000", "compute=ddp", "compute.num_processes=8") == 32
+
+
+def test_phases_are_traced_where_the_architecture_is_known():
+    words = ["compute=cpu", "model.dtype=float32", "num_prompts=8", "optimizer.num_minibatches=2", "sampler.batch_size=3",
+             "world.max_prompt_tokens=6", "world.max_completion_tokens=4"]  # fmt: skip
+    size = of_small(4)
+    found = sizes(*words, size=size)
+    own = policy(config(*words), size)
+    passes = own.passes()
+    assert passes is not None and own.rows()
+    assert found["activations"] == passes.learning(4, 6, 4, "shared", False, False)  # 8 / 2 prompts
+    assert found["to draw with"] == passes.drawing(3, 6, 4, True)
+    assert found["to score with"] == passes.scoring(64, 6, 4, "shared", True)
+    micro = sizes(*words, "compute.micro_batch_size=1", size=size)
+    assert micro["activations"] == passes.learning(1, 6, 4, "shared", False, False) < found["activations"]
+    kept = sizes(*words, "optimizer=superhf", "optimizer.num_kept=2", size=size)
+    assert kept["activations"] == passes.learning(8, 6, 4, "none", False, True)
 
 
 def test_a_gpu_shared_with_vllm_is_as_large_as_what_its_share_leaves_must_hold():
     vllm = ["sampler=vllm", "compute=ddp", "sampler.gpu_memory_utilization=0.2"]
-    rows = [Held("a", 60), Held("b", 20, "learning"), Held("c", 4, "drawing"), Held("d", 1000, offloaded=True)]
+    rows = [Held("a", 60), Held("b", 20, LEARNING), Held("c", 4, ("drawing",)), Held("d", 1000, offloaded=True)]
     size = ModelSize(5, 2, "given", None)
     assert gpu_with_vllm(config(*vllm), size, rows) == 100  # .8 of it hold 60 + 20
     assert gpu_with_vllm(config(*vllm, "sampler.sleep=true"), size, rows) == 80  # all of it hold 60 + 20, .8 hold 64

@@ -2,10 +2,13 @@ import json
 import struct
 
 import pytest
+import yaml
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig
 from word_world import ARCHITECTURES, small_causal_lm
 
+from rlx.command.compose import conf_dir
+from rlx.estimate.shapes import SHAPES
 from rlx.estimate.size import parameters_in, size_of
 
 
@@ -20,7 +23,7 @@ def test_parameters_are_counted_from_the_headers_of_safetensors_files(tmp_path):
 
 
 def test_a_model_that_is_not_at_hand_is_guessed_by_its_name_and_said_to_be():
-    for name, parameters in (("EleutherAI/pythia-1.4b", 1.4e9), ("org/Llama-2-7b-hf", 7e9), ("org/tiny-160m", 1.6e8)):
+    for name, parameters in (("org/pythia-1.4b", 1.4e9), ("org/Llama-2-7b-hf", 7e9), ("org/tiny-160m", 1.6e8)):
         size = size_of({"path": name, "revision": None, "dtype": "bfloat16"})
         assert size is not None and size.parameters == parameters and "guessed" in size.source
     assert size_of({"path": "org/nameless", "revision": None}) is None
@@ -37,6 +40,17 @@ def test_adapters_are_counted_where_the_config_is_at_hand_and_near_it_where_it_i
     assert size.architecture.cached_per_token == 2 * 32 * 4096
     guessed = size_of({"path": "org/Llama-2-7b-hf", "revision": None, "dtype": "bfloat16"})
     assert guessed is not None and abs(guessed.adapters(16) / size.adapters(16) - 1) < 0.1
+    # a reward model has a score head of 4096 in place of the output head
+    assert size.as_reward_model().parameters == 6_738_415_616 - 131_072_000 + 4096
+
+
+def test_the_models_of_presets_are_counted_from_their_published_configs():
+    """The numbers of parameters are those that the Hub shows on the models' pages."""
+    for path, parameters in PUBLISHED.items():
+        size = size_of({"path": path, "revision": None, "dtype": "bfloat16"})
+        assert size is not None and size.parameters == parameters
+    presets = [yaml.safe_load(path.read_text()) for path in sorted((conf_dir() / "model").glob("*.yaml"))]
+    assert {preset["path"] for preset in presets if "defaults" in preset} == set(PUBLISHED) == set(SHAPES)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -50,6 +64,13 @@ def test_adapters_are_counted_as_peft_makes_them(tmp_path, architecture):
     assert size.adapters(3) == made
 
 
+PUBLISHED = {
+    "meta-llama/Llama-2-7b-hf": 6_738_415_616,
+    "meta-llama/Meta-Llama-3-8B": 8_030_261_248,
+    "mistralai/Mistral-7B-v0.1": 7_241_732_096,
+    "google/gemma-2b": 2_506_172_416,
+    "EleutherAI/pythia-1.4b": 1_414_647_808,
+}
 LLAMA_2_7B = dict(
     vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
     tie_word_embeddings=False,

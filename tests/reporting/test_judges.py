@@ -5,7 +5,7 @@ from synthetic_run import write_run
 
 from rlx.reporting.card import model_card
 from rlx.reporting.evidence import gather
-from rlx.reporting.judges import about_gold, about_limit, about_proxy, line, table
+from rlx.reporting.judges import about_gold, about_limit, about_proxy, about_sample, line, table
 from rlx.reporting.rendering import render
 from rlx.reporting.verdict import GUESSES, verdict
 from rlx.run.record import load_record
@@ -151,3 +151,16 @@ def test_the_line_between_two_members_is_a_table_of_its_own(tmp_path):
 def test_a_page_of_a_run_from_before_judges_were_measured_is_made(tmp_path):
     record = of(tmp_path)
     assert line(record)[1] == [] and about_limit(record) == [] and "From member 0" not in render(record, [])
+
+
+def test_the_page_says_on_how_many_of_the_training_pairs_judges_are_measured(tmp_path):
+    record = of(tmp_path)
+    assert about_sample(record) == ""  # of a run from before it was counted
+    numbers = {"pairs": 2600, "flipped_pairs": 600, "pairs_measured": {"train_clean": 512, "train_flipped": 600}}
+    record.members[0].update(numbers)
+    said = "Of the training pairs, judges are measured on 512 of 2,000 with true labels."
+    assert about_sample(record) == said and said in render(record, [])
+    record.members[0]["pairs_measured"]["train_flipped"] = 512
+    assert about_sample(record).endswith("512 of 2,000 with true labels and 512 of 600 with flipped ones.")
+    record.members[0]["pairs_measured"] = {"train_clean": 2000, "train_flipped": 600}
+    assert about_sample(record) == ""
