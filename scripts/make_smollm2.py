@@ -59,8 +59,7 @@ def read(gguf: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def plain(model: PreTrainedModel) -> PreTrainedModel:
     """Return the same weights in a model whose config no longer says that they were quantised."""
     config = model.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
+    vars(config).pop("quantization_config", None)
     config.name_or_path = ""  # else the folder of this machine is written down
     made = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     made.load_state_dict(model.state_dict())

@@ -77,7 +77,7 @@ def about_proxy(record: RunRecord) -> str:
     than = "not distinguishable from chance" if high >= 0.5 else "worse than chance"
     return (
         f"The proxy is right in {_percent(row['accuracy']['heldout'])}{_bounds(row)} of {row['pairs_measured']['heldout']} "
-        f"held-out pairs, which is {than}: more pairs or a higher reward_model.learning_rate come before any policy."
+        f"held-out pairs, which is {than}: it needs more pairs, or better training, before any policy does."
     )
 
 
