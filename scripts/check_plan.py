@@ -5,9 +5,9 @@
 A case is `rlx prepare` (its artefacts) and `rlx train` (the run from them), of the lab or of a random Llama of 34 million
 parameters with texts that fill their limits of tokens to the last. Measured is the largest resident memory of the process
 (ru_maxrss). glibc is told to give memory back once it is free (MALLOC_MMAP_THRESHOLD_), or a peak would hold what earlier
-stages have left; `--keep` leaves glibc as it is. Of the Llama, the measurements of finished reward models (accuracies on
-pairs, importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a
-prediction lies below the measurement.
+stages have left; `--keep` leaves glibc as it is. Of the Llama, what is told of finished reward models (accuracies on pairs,
+importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a
+prediction lies below what was measured.
 """
 
 import argparse
@@ -37,6 +37,7 @@ LLAMA = (
     "evaluation.final_num_prompts=4 compute.rows=8"
 )
 BON = LLAMA.replace("optimizer.num_minibatches=2 optimizer.num_epochs=1", "optimizer.num_samples=8")
+RECOMPUTED = "sft.gradient_checkpointing=true reward_model.gradient_checkpointing=true"
 CHILD = (
     "import sys; from rlx.experiment.cell import Cell; Cell.importance = Cell.on_pairs = lambda self: {}; "
     "from rlx import report; report.conclude = lambda *_: None; from rlx.cli import main; sys.exit(main())"
@@ -59,11 +60,12 @@ CASES = (
     Case("all weights, 1 member", f"{LLAMA} reward=single", "full"),
     Case("a separate critic", f"{LLAMA} optimizer.critic=separate", "full"),
     Case("WARM of 3", f"{LLAMA} reward=warm reward.num_members=3", "full"),
-    Case("a minibatch in 2 parts, recomputed", f"{LLAMA} compute.micro_batch_size=1 compute.gradient_checkpointing=true", "full"),
+    Case("a minibatch in 2 parts", f"{LLAMA} compute.micro_batch_size=1", "full"),
     Case("32 completions at once", f"{LLAMA} num_prompts=32 optimizer.num_minibatches=8", "full"),
     Case("SuperHF", f"{LLAMA} optimizer=superhf optimizer.num_samples=4", "full"),
     Case("best of 8", f"{BON} optimizer=bon", "full"),
     Case("bfloat16", f"{LLAMA} model.dtype=bfloat16", "bf16"),
+    Case("artefacts recomputed", f"{LLAMA} {RECOMPUTED}", "recomputed"),
     Case("adapters, 3 members", f"{LLAMA} model.lora_rank=8 reward=ensemble_mean reward.num_members=3", "lora"),
     Case("adapters, WARM of 3", f"{LLAMA} model.lora_rank=8 reward=warm reward.num_members=3", "lora"),
 )  # fmt: skip
@@ -107,8 +109,8 @@ def measured(verb: str, words: list[str], environment: dict[str, str], log: Path
     return usage.ru_maxrss * 1024  # Linux counts in KiB
 
 
-def predicted(words: list[str]) -> tuple[int, int]:
-    """Bytes that `rlx plan` tells for the artefacts and for the run."""
+def predicted(words: list[str], pools: bool) -> tuple[int, int]:
+    """Bytes that `rlx plan` tells for the artefacts, or of them for best-of-n's pools alone, and for the run."""
     from rlx.command.check import checked
     from rlx.command.compose import compose
     from rlx.estimate.memory import held, most
@@ -118,7 +120,8 @@ def predicted(words: list[str]) -> tuple[int, int]:
     config = checked(compose(words)[0].config)
     size = size_of(config["model"])
     assert size is not None
-    return max(stage.bytes for stage in stages(config, size)), most(held(config, size))
+    built = [stage.bytes for stage in stages(config, size) if stage.name == "pools" or not pools]
+    return max(built), most(held(config, size))
 
 
 def main() -> int:
@@ -138,30 +141,27 @@ def main() -> int:
             continue
         first = case.artefacts not in {other.artefacts for other in CASES if other.name in found}
         words = [*shlex.split(case.words.format(folder=folder)), "tracker=jsonl"]
-        own = {"RLX_CACHE": str(folder / case.artefacts), "RLX_RUNS": str(folder / "runs")}
+        own = {"RLX_CACHE": str(folder / case.artefacts), "RLX_RUNS": str(folder / f"runs of {case.name}")}
         log = folder / f"{case.name}.log"
         artefacts = measured("prepare", words, os.environ | own | glibc, log) if first or "=bon" in case.words else None
         run = measured("train", words, os.environ | own | glibc, log)
         found[case.name] = {"artefacts": artefacts, "run": run}
         (folder / "measured.json").write_text(json.dumps(found, indent=1))
         print(case.name, found[case.name], file=sys.stderr, flush=True)
-    return show(found, folder) if not os.environ.get("NOSHOW") else 0
+    return show(found, folder)
 
 
 def show(found: dict[str, dict[str, int | None]], folder: Path) -> int:
     """Print the table; 1 where a prediction is too small."""
     too_small = 0
     print("| case | artefacts, GB | planned / measured | run, GB | planned / measured |\n|---|---|---|---|---|")
-    for case in CASES:
-        if case.name not in found:
-            continue
+    for case in (case for case in CASES if case.name in found):
         cells = []
-        for number, told in zip(
-            found[case.name].values(), predicted(shlex.split(case.words.format(folder=folder))), strict=True
-        ):
-            cells += [f"{number / 1e9:.2f}", f"{told / number:.2f}"] if number else ["", ""]
-            too_small += bool(number and told < number)
-        print(f"| {case.name} | {' | '.join(cells)} |")
+        told = predicted(shlex.split(case.words.format(folder=folder)), pools="=bon" in case.words)
+        for number, planned in zip(found[case.name].values(), told, strict=True):
+            cells += [f"{number / 1e9:.2f}", f"{planned / number:.2f}"] if number else ["", ""]
+            too_small += bool(number and planned < number)
+        print(f"| {case.name} | {' | '.join(cells)} |", flush=True)
     return int(too_small > 0)
 
 
