@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
+from rlx.process.outer import launched, refuse
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -22,13 +23,23 @@ PLAIN = {
     "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
     "survey": "which factors of a survey matter: a CSV's, or a synthetic one's; models held to a reference importance",
     "report": "write a run's report.html again, or compare the runs of a sweep",
-    "doctor": "is this machine ready? what is missing, and what to do about it",
+    "doctor": "is this machine ready, or a model (model=pretrained model.path=...)? what is missing, and what to do about it",
 }
+TOGETHER = ("train", "prepare")  # what several processes of another launcher do
 ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else runs/)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    code = _code_of(arguments)
+    if arguments is None and launched():  # not through the destructors of process groups whose other ends may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _code_of(arguments: Sequence[str] | None) -> int:
     debug = os.environ.get("RLX_DEBUG") == "1"
     try:
         code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
@@ -68,6 +79,8 @@ def _dispatch(arguments: list[str]) -> int:
 
         return complete(arguments, list(COMPOSED), list(PLAIN))
     verb, rest = arguments[0], arguments[1:]
+    if verb not in TOGETHER:
+        refuse(f"rlx {verb}")
     if verb in COMPOSED:
         if (parsed := usage.words_of_help(rest)) is not None:
             words, config_dir = parsed
@@ -144,8 +157,7 @@ def _sweep_dir(arguments: list[str]) -> Path | None:
 def _plain(verb: str, arguments: list[str]) -> int:
     parser = _Parser(prog=f"rlx {verb}", description=f"{PLAIN[verb][0].upper()}{PLAIN[verb][1:]}.", allow_abbrev=False)
     if verb == "doctor":
-        parser.parse_args(arguments)
-        return _run_of("doctor")()
+        return _doctor(parser, arguments)
     from rlx.run.find import existing_run
 
     if verb == "status":
@@ -235,6 +247,24 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
     if plan:
         return module.plan_decoded([job])
     return module.run_decoded(job, words) if decodes(job.decoder) else module.run(run_dir, job.config, others)
+
+
+def _doctor(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """`rlx doctor`, of this machine; `rlx doctor key=value ...`, of the model that a run would start from."""
+    from rlx.command.check import checked
+    from rlx.command.compose import compose
+
+    told = "what a train takes, e.g. model=pretrained model.path=PATH: is that model ready, and does a run of it fit?"
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=told)
+    words = parser.parse_args(arguments).overrides
+    if not words:
+        return _run_of("doctor")()
+    if other := next((word for word in words if "=" not in word), None):
+        raise UserError(f"{other}: rlx doctor takes key=value, e.g. model=pretrained model.path={other}")
+    chosen = dict(word.split("=", 1) for word in words)
+    if "world" not in chosen and not chosen.get("model", "lab").startswith("lab"):
+        words = ["world=preferences", "world.path=-", *words]  # which real models read; the data is not looked at
+    return _run_of("doctor")(checked(compose(words)[0].config))
 
 
 def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:

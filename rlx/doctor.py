@@ -7,27 +7,22 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+from rlx.core.finding import Finding
 from rlx.estimate.duration import threads
+from rlx.estimate.size import ModelSize
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "deepspeed", "peft", "datasets", "hydra-core", "wandb")
 GIGABYTE = 1e9
+Check = Callable[[], Iterator[Finding]]
 
 
-class Finding(NamedTuple):
-    """`todo` is empty where all is well; `note` marks what is missing but only needed by some."""
-
-    subject: str
-    found: str
-    todo: str = ""
-    note: bool = False
-
-
-def run() -> int:
-    """Print all findings. 1 if any of them would stop a train or make it wrong, else 0."""
+def run(config: Mapping[str, Any] | None = None) -> int:
+    """Print the findings about this machine, or about the model of a checked `config` and whether a run of it fits this
+    machine. 1 if any of them would stop a train or make it wrong, else 0."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -36,7 +31,7 @@ def run() -> int:
     console.width = max(console.width, 100)
     table = Table("", "what", "found", "what to do", box=SIMPLE_HEAD)
     failed = False
-    for finding in findings():
+    for finding in findings(CHECKS if config is None else checks_of(config)):
         failed |= bool(finding.todo) and not finding.note
         mark = "[green]ok[/]" if not finding.todo else "[cyan]note[/]" if finding.note else "[yellow]warn[/]"
         table.add_row(mark, *(text.replace("[", "\\[") for text in finding[:3]))
@@ -44,9 +39,9 @@ def run() -> int:
     return int(failed)
 
 
-def findings() -> Iterator[Finding]:
+def findings(checks: Sequence[Check]) -> Iterator[Finding]:
     """Every check's findings; a check that breaks is itself a finding."""
-    for check in CHECKS:
+    for check in checks:
         try:
             yield from check()
         except Exception as error:  # a broken installation is what a doctor is called for
@@ -155,6 +150,51 @@ def hub() -> Iterator[Finding]:
     yield Finding("Hub cache", f"{HF_HUB_CACHE}{', offline' if HF_HUB_OFFLINE else ''}", todo, note=True)
 
 
+def checks_of(config: Mapping[str, Any]) -> tuple[Check, ...]:
+    """The checks of the model that a checked config names."""
+
+    def model() -> Iterator[Finding]:
+        from rlx.model.examination import examined
+
+        if "path" in config["model"]:
+            yield from examined(config["model"], config["world"])
+        else:
+            yield Finding("model", f"{config['choices']['model']}, shipped with rlx")
+
+    def weights_and_memory() -> Iterator[Finding]:
+        from rlx.estimate.size import known_size
+
+        size = known_size(config["model"])
+        if size is None:
+            yield Finding("size", "unknown", "nothing that is at hand tells its number of parameters", note=True)
+            return
+        dtype = config["model"].get("dtype", "float32")
+        yield Finding(
+            "size", f"{size.parameters:,} parameters, {size.weights / GIGABYTE:.3g} GB in {dtype} ({size.source})"
+        )
+        yield fits(config, size)
+
+    return (model, weights_and_memory)
+
+
+def fits(config: Mapping[str, Any], size: ModelSize) -> Finding:
+    """Whether a process of the run that `config` describes fits this machine, by the arithmetic of `rlx plan`."""
+    import psutil
+    import torch
+
+    from rlx.estimate.memory import held, most, sharing_of
+
+    needed, where = most(held(config, size)), "memory"
+    available = psutil.virtual_memory().available
+    if not sharing_of(config).on_cpu and torch.cuda.is_available():
+        available, where = torch.cuda.get_device_properties(0).total_memory, "memory of a GPU"
+    told = f"about {needed / GIGABYTE:.3g} GB a process, of {available / GIGABYTE:.3g} GB {where}"
+    less = "model.lora_rank=8, model.dtype=bfloat16, shorter completions or fewer reward models take less"
+    return Finding(
+        "a run", told, "" if needed < available else f"{less}; rlx plan with the same words says where it goes"
+    )
+
+
 def places() -> Iterator[Finding]:
     cache, runs = cache_dir(), Path(os.environ.get("RLX_RUNS", "runs")).absolute()
     for subject, path, variable in (("artefacts", cache, "RLX_CACHE"), ("runs", runs, "RLX_RUNS")):
@@ -216,7 +256,7 @@ def cache_dir() -> Path:
     return Path(os.environ.get("RLX_CACHE", "~/.cache/rlx")).expanduser().absolute()
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     python_and_packages,
     processor,
     memory,

@@ -189,7 +189,7 @@ def _drawn(run_dir: Path, config: Mapping[str, Any], keys: Mapping[str, Any]) ->
     once = "evaluation.num_prompts" in keys and "evaluation.final_num_prompts" not in keys
     wanted = numbers.num_prompts if once else numbers.final_num_prompts
     paths = {name: cell.store.fetch(recipe, cell.settings.data_seed) for name, recipe in cell.models().items()}
-    held_out = assemble(cell, paths).held_out
+    held_out = assemble(cell, paths | cell.start_completions_there(own)).held_out
     check_num(wanted, held_out, "num_prompts" if once else "final_num_prompts")
     if cell.best_of_n and not cell.best_of_n.distill:
         log.warning(

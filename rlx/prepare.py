@@ -16,7 +16,7 @@ from rlx.compute.launcher import launch
 from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.experiment.cell import cell_of
-from rlx.process import atomic, interruption, processes
+from rlx.process import atomic, interruption, outer, processes
 from rlx.process.logs import speak
 from rlx.run.state import load_config
 from rlx.run.sweep_record import PREPARED, SweepRecord, load_sweep
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 def run(config: Mapping[str, Any]) -> int:
     """Build what is missing for one cell; say where everything is."""
     compute: Any = build(config["compute"])
+    outer.check(config)
     if compute.num_processes > 1:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "config.yaml"
@@ -57,6 +58,7 @@ def _build(config: Mapping[str, Any]) -> None:
 
 def run_all(configs: Mapping[str, Mapping[str, Any]]) -> int:
     """Build what is missing for several cells (name -> config); 1 if any of them cannot have what it needs."""
+    outer.refuse("rlx prepare -m")
     speak()
     union = Union()
     for name, config in configs.items():
@@ -68,6 +70,7 @@ def run_all(configs: Mapping[str, Mapping[str, Any]]) -> int:
 
 def run_sweep(sweep_dir: Path) -> int:
     """The same for the cells of a sweep's index that are not done; what was built, and what failed, is kept beside it."""
+    outer.refuse("rlx prepare SWEEP")
     undone = list(_undone(load_sweep(sweep_dir)).values())
     # Cells of one sweep have one compute: it is no part of what names their directories.
     compute: Any = build(undone[0]["compute"]) if undone else None

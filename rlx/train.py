@@ -16,6 +16,7 @@ from rlx import report
 from rlx.artefact import training_state
 from rlx.command.advice import advice
 from rlx.compute.launcher import launch
+from rlx.compute.universal import make_readable
 from rlx.core.build import build
 from rlx.core.error import UserError, WorkerError
 from rlx.core.seed import seed_of
@@ -39,7 +40,7 @@ from rlx.experiment.on_pairs import (
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
-from rlx.process import interruption, processes
+from rlx.process import interruption, outer, processes
 from rlx.process.logs import Warnings, speak
 from rlx.process.progress import stage
 from rlx.reporting.card import model_card
@@ -58,11 +59,12 @@ def run(config_path: Path) -> int:
     if compute.num_processes == 1:
         work(config_path)
         return 0
-    RunDirectory(config_path.parent).check_free()
+    directory = RunDirectory(config_path.parent, writes=outer.rank() == 0)
+    directory.check_free()
     try:
         launch("rlx.train", config_path, compute, config_path.parent / "processes")
     except (UserError, WorkerError) as error:
-        RunDirectory(config_path.parent).fail(str(error))  # its own process may not have come to say so
+        directory.fail(str(error))  # its own process may not have come to say so
         raise
     return 0
 
@@ -116,7 +118,7 @@ class Run:
             self.provenance.artefacts[name] = paths[name].name
         members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
         check_pairs(self.cell.world, paths)
-        self.judges = judge_rows(members, paths)
+        self.judges = judge_rows(members, paths, self.cell.given_gold())
         self.directory.write("members.json", self.judges)
         self.importance = importance_of(paths)
         if self.importance:
@@ -190,7 +192,7 @@ class Run:
     def learn(self) -> None:
         """From the last whole checkpoint, or from the start."""
         if checkpoint := training_state.latest(self.directory.path / "checkpoints"):
-            checkpoint.check(self.cell.compute.layout, "the policy")
+            make_readable(checkpoint, self.cell.compute.layout, "the policy", self.trainer)
         self.directory.keep_rows_until(checkpoint.step if checkpoint else -1)
         if self.best:
             self.best.resume(checkpoint.step if checkpoint else -1)
@@ -249,8 +251,6 @@ class Run:
         report.conclude(self.directory, self.tracker, summary)
 
     def save_provenance(self) -> None:
-        if not processes.first():
-            return
         self.directory.write("provenance.json", self.provenance.content())
 
     @property

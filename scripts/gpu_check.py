@@ -7,9 +7,8 @@
 2. A miniature of the lab by compute=ddp in one process against compute=cpu, from the same artefacts.
 3. A rollout of PPO of a randomly initialised Llama (1.2 billion parameters, 128 thousand words), all weights and adapters:
    tokens a second, peak memory, and what `rlx plan` says of it.
-4. Scoring by five reward models against their mean (WARM).
-
-Ends with 1 where a tolerance is broken.
+4. Scoring by five reward models against their mean (WARM), as whole models and as adapters on one base.
+5. 3 and 4 with adapters at the shape of a 7B model, where the card has 40 GB. Ends with 1 where a tolerance is broken.
 """
 
 import argparse
@@ -20,7 +19,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +56,10 @@ class Scale:
 FULL = Scale(
     dict(vocab_size=128_256, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32,
          num_key_value_heads=8), prompts=32, prompt_tokens=128, new_tokens=128, micro=8, scored=128,
+)  # fmt: skip
+SEVEN = Scale(
+    dict(vocab_size=32_000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32,
+         num_key_value_heads=32), prompts=16, prompt_tokens=256, new_tokens=256, micro=16, scored=64,
 )  # fmt: skip
 SMALL = Scale(
     dict(vocab_size=512, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -232,30 +234,26 @@ def estimated(scale: Scale, rank: int, cuda: bool) -> int:
 
 def scoring(scale: Scale, device: str) -> list[Row]:
     import torch
+    from gpu_scoring import whole
 
     from rlx.model.precision import cast
-    from rlx.reward._ensemble import Ensemble, LoadedMember
 
-    def scorer(num: int) -> Ensemble:
-        models = [cast(llama(scale, "SequenceClassification", seed), torch.bfloat16) for seed in range(num)]
-        models = [model.to(device).eval() for model in models]
-        return Ensemble(
-            [LoadedMember(model, 0.0, 1.0, [], None) for model in models], lambda x: x.mean(0), mean=0.0, std=1.0
-        )
+    models = [cast(llama(scale, "SequenceClassification", i), torch.bfloat16).to(device).eval() for i in range(5)]
+    return [
+        Row(*row) for row in whole(models, inputs_of(scale, scale.scored, device)["input_ids"], scale.prompt_tokens)
+    ]
+
+
+def adapters(scale: Scale, device: str) -> list[Row]:
+    import torch
+    from gpu_scoring import adapted, against_merged
+
+    from rlx.model.precision import cast
 
     ids = inputs_of(scale, scale.scored, device)["input_ids"]
-    prompts, completions = ids[:, : scale.prompt_tokens], ids[:, scale.prompt_tokens :]
-    rates = {}
-    for name, num in (("five members", 5), ("their mean (WARM)", 1)):
-        own = scorer(num)
-        for turn in range(2):  # the first one warms up
-            start = time.perf_counter()
-            own.member_scores(prompts, prompts > 0, completions, completions > 0)
-            rates[name] = scale.scored / (time.perf_counter() - start) if turn else 0.0
-        del own
-    one, five = rates["their mean (WARM)"], rates["five members"]
-    rows = [Row(f"scoring by {name}", f"{rate:,.1f} completions/s") for name, rate in rates.items()]
-    return [*rows, Row("WARM's gain over five members", f"{one / five:.1f}x")]
+    rows = adapted(cast(llama(scale, "SequenceClassification"), torch.bfloat16), ids, device)
+    rows += against_merged(llama(SMALL, "SequenceClassification"), inputs_of(SMALL, 8, device)["input_ids"], device)
+    return [Row(*row) for row in rows]
 
 
 def main() -> int:
@@ -280,8 +278,10 @@ def main() -> int:
     scale, device = SMALL if args.small else FULL, args.device
     checks = [
         lambda: log_probabilities(scale, device), lambda: lab(device), lambda: ppo(scale, device, 0),
-        lambda: ppo(scale, device, 16), lambda: scoring(scale, device),
+        lambda: ppo(scale, device, 16), lambda: scoring(scale, device), lambda: adapters(scale, device),
     ]  # fmt: skip
+    if device == "cuda" and not args.small and torch.cuda.get_device_properties(0).total_memory > 40e9:
+        checks += [lambda: ppo(SEVEN, device, 16), lambda: adapters(SEVEN, device)]
     rows: list[Row] = []
     for check in checks:
         rows += check()

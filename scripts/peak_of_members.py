@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -20,6 +21,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForSequenceClassification, LlamaConfig, PreTrainedTokenizerFast
 
+from rlx.core.reward import Sources
 from rlx.model.adapter import adapter_of
 from rlx.model.base_address import address_of
 from rlx.model.score_head import score_rows
@@ -71,7 +73,8 @@ def bytes_of(path: Path) -> int:
 
 def measure(paths: list[Path]) -> None:
     """Load the mean ensemble of `paths`, score 64 texts of 128 tokens, print the peak of this process in bytes."""
-    ensemble = load_ensemble(paths, ensemble_mean)
+    not_needed: Any = None
+    ensemble = load_ensemble(Sources(paths, not_needed, not_needed, not_needed), ensemble_mean)
     rows = torch.randint(3, VOCABULARY, (64, 128)).tolist()
     for member in ensemble.members:
         score_rows(member.model, rows, 16)
@@ -79,7 +82,7 @@ def measure(paths: list[Path]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hidden", type=int, default=768)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--rank", type=int, default=16)

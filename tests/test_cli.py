@@ -94,7 +94,7 @@ MISTAKES = [
     ("compare one two", "no run directory 'one'"),
     ("evaluate . ", "not a run directory: it has no config.yaml"),
     ("evaluate x --num-promts 3", "unrecognized arguments"),
-    ("doctor now", "unrecognized arguments: now"),
+    ("doctor now", "rlx doctor takes key=value"),
 ]
 
 

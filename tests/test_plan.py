@@ -65,8 +65,8 @@ def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(em
     assert "2 min" in text  # 60 s x 160/80
     assert "40 s" in text  # 20 s x 512/256
     assert (
-        "9 artefacts" in text and "4 min; not known for 6" in text
-    )  # 60 s + 2 x 90 s; pairs, head, reference set, 2 on pairs, importance
+        "10 artefacts" in text and "4 min; not known for 7" in text
+    )  # 60 s + 2 x 90 s; pairs, head, reference set, 2 on pairs, importance, start completions
 
 
 def test_a_gpu_run_is_planned_for_a_card_that_is_not_there(empty, capsys):
@@ -101,7 +101,7 @@ def test_the_plan_of_a_sweep_lists_cells_shared_artefacts_and_sums_and_writes_no
     text = " ".join(capsys.readouterr().out.split())
     assert "8 cells, 0 of them done" in text and "reward=ensemble_mean reference=soup seed=1 not started" in text
     assert "SFT policy 0 to build 8 SFTPolicy-" in text and "reward model 1 to build 4 RewardMember-" in text
-    assert "14 to build, each once" in text and "8 to run, one after another" in text
+    assert "15 to build, each once" in text and "8 to run, one after another" in text
     assert "on the clock" in text and "memory" in text and "disk, runs" in text
     assert list(empty.iterdir()) == []
 

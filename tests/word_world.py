@@ -75,6 +75,7 @@ def save_model(
 def pretrained(path: Path | str, **changes: object) -> Pretrained:
     numbers = dict(
         path=str(path), revision=None, reward_path=None, reward_revision=None, chat_template=None, dtype="float32",
+        attn_implementation=None,
         lora_rank=0, lora_alpha=8, lora_dropout=0.0, sft_learning_rate=1e-2, reward_learning_rate=1e-2,
         policy_learning_rate=1e-3,
     )  # fmt: skip

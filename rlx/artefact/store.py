@@ -104,9 +104,9 @@ class Store:
                 if path.exists():
                     log.warning("artefact %s is damaged (%s); building it again", path, damage)
                 self._clear_staging(path)
-            if processes.agreed(damage) is not None:
+            if processes.agreed(damage, patiently=True) is not None:  # the first one may have waited for the lock
                 self._build(recipe, seed, path)
-        processes.wait()
+        processes.wait(patiently=True)  # or builds alone
         self._verified.add(path.name)
         return path
 

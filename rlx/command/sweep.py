@@ -20,6 +20,7 @@ from rlx.command.sweep_table import finished_line, show_table
 from rlx.core.error import UserError
 from rlx.core.rules import kind
 from rlx.core.signature import constant
+from rlx.process import outer
 from rlx.run.state import at_work, check_content, open_run_dir, short_path
 from rlx.run.status import RunState, forget, note_failure, shown_in_full, state_of
 from rlx.run.sweep_index import NOT_STARTED, CellRow, SweepDirectory, axes_of
@@ -58,6 +59,7 @@ def parallel(num_parallel: int | None, configs: Sequence[dict[str, Any]]) -> int
 
 def sweep(cells: Sequence[ComposedRun]) -> int:
     """0 if every cell is done at the end, 1 if any failed, 130 if interrupted."""
+    outer.refuse("rlx train -m")
     settings = checked_sweep(cells[0].sweep)
     directory = SweepDirectory(rows_of(cells))
     todo = [row for row in directory.rows if not row.done or not shown_in_full(row.run_dir)]

@@ -1,13 +1,17 @@
 """`rlx train` of one cell, in this process."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rlx.command.check import checked
 from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
 from rlx.core.error import UserError
-from rlx.run.state import check_run_dir, has_model, lacks, load_config, open_run_dir, short_path
+from rlx.process import outer
+from rlx.run.state import check_run_dir, has_model, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
 from rlx.run.status import note_failure, state_of
 
 Run = Callable[[Path], int]
@@ -17,20 +21,47 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
     """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path. Of a
     run that is done, `report` makes what a kill has left out."""
     config = checked(cell.config)
+    outer.check(config)
+    if outer.rank():
+        return _follow(config, run)
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
         return _complete(run_dir, report)
-    examine([config])
+    with unsaid():
+        examine([config])
     return _run(open_run_dir(config, run_dir), run)
+
+
+@contextmanager
+def unsaid() -> Iterator[None]:
+    """Keep rlx's warnings back: the run reads its data again and then says what it leaves out, also to its log."""
+    ours = logging.getLogger("rlx")
+    level = ours.level
+    ours.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
 
 
 def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:
     """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts); as `train_one`
     where it is done."""
-    checked(load_config(path))
+    outer.check(checked(load_config(path)))
     if state_of(path.parent).state == "done":
+        if outer.rank():
+            return 0
         return _complete(path.parent, report)
     return _run(path, run)
+
+
+def _follow(config: Mapping[str, Any], run: Callable[[], Run]) -> int:
+    """The run as one of several processes, of which the first checks its directory and opens it."""
+    run_dir = run_dir_of(config)
+    if state_of(run_dir).state == "done":
+        return 0
+    outer.wait_for(lambda: holds(run_dir, config), f"opened {short_path(run_dir)}")
+    return _run(run_dir / "config.yaml", run)
 
 
 def _run(path: Path, run: Callable[[], Run]) -> int:
@@ -39,6 +70,8 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        if outer.rank():  # the first process says it
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         note_failure(path.parent, reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}")
         raise

@@ -8,11 +8,16 @@ from typing import ClassVar
 import torch
 from torch import distributed
 
+from rlx.compute.hang import leave_stacks
 from rlx.core.numbers import Positive, PositiveInt
 from rlx.model.recomputation import checkpointing
+from rlx.process import processes
 from rlx.process.device import see_one
+from rlx.process.outer import launched
 
-PATIENCE = timedelta(hours=12)  # of a process for another: one may build an artefact that the rest wait for
+PATIENCE = timedelta(
+    hours=12
+)  # while another process builds an artefact alone, or waits for one that another run builds
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class SeveralProcesses:
     place_members: bool
     gradient_checkpointing: bool
     grace: Positive  # s
+    timeout: Positive  # s
 
     in_parts: ClassVar[bool] = False  # whether a process's checkpoint is a part of the whole
     casts_weights: ClassVar[bool] = False  # whether a policy of bfloat16 learns in such weights, in place of autocast
@@ -41,17 +47,20 @@ class SeveralProcesses:
         """To be called before any model is made: in a launcher's worker (RANK is set), find the others; a process that is
         to be alone sees a single GPU."""
         torch.set_num_threads(self.num_threads)
-        if "RANK" not in os.environ and self.num_processes == 1:  # not in one that will launch others
+        if not launched() and self.num_processes == 1:  # not in one that will launch others
             see_one()
         if not torch.cuda.is_available():
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed logs a warning
-        if "RANK" not in os.environ or distributed.is_initialized():
+        if not launched():
+            return
+        leave_stacks()
+        if distributed.is_initialized():
             return
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=PATIENCE)
-        else:
-            distributed.init_process_group("gloo", timeout=PATIENCE)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=timedelta(seconds=self.timeout))
+        processes.have_patience(PATIENCE)
 
     def distribution(self) -> dict[str, object]:
         """What transformers.TrainingArguments, here and in TRL's trainers, must be told to spread a model."""

@@ -1,9 +1,12 @@
 """DeepSpeed's ZeRO (arXiv 1910.02054) as transformers.TrainingArguments take it."""
 
+import os
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from torch import distributed
+from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 
 from rlx.compute._processes import SeveralProcesses
 
@@ -20,6 +23,10 @@ class Zero(SeveralProcesses):
 
     def start(self) -> None:
         super().start()
+        if self.num_processes == 1 and not distributed.is_initialized():  # DeepSpeed wants a group of one, too
+            os.environ.setdefault("LOCAL_RANK", "0")
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
         if not torch.cuda.is_available():
             import deepspeed.ops
 

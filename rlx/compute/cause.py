@@ -66,8 +66,20 @@ def of_all_nodes(own: Failure, logs: Path, node: int, num_nodes: int) -> UserErr
     told, deadline = {node: own}, time.monotonic() + PATIENCE
     while num_nodes > 1 and not any(failure.own for failure in told.values()) and time.monotonic() < deadline:
         time.sleep(0.2)
-        for other in range(num_nodes):
-            if (path := logs / f"node{other}" / ENDED).is_file():
-                told[other] = Failure(**json.loads(path.read_text()))
-    cause = told[first(told)]
+        told |= _told(logs, num_nodes)
+    return _error(told[first(told)])
+
+
+def told_by_others(logs: Path, node: int, num_nodes: int) -> UserError | WorkerError | None:
+    """Return why another node failed by itself, if one has; for a node that was told to end."""
+    own = {other: failure for other, failure in _told(logs, num_nodes).items() if other != node and failure.own}
+    return _error(own[first(own)]) if own else None
+
+
+def _told(logs: Path, num_nodes: int) -> dict[int, Failure]:
+    paths = {node: logs / f"node{node}" / ENDED for node in range(num_nodes)}
+    return {node: Failure(**json.loads(path.read_text())) for node, path in paths.items() if path.is_file()}
+
+
+def _error(cause: Failure) -> UserError | WorkerError:
     return UserError(cause.reason) if cause.user_error else WorkerError(cause.reason)

@@ -19,11 +19,14 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from rlx.compute import cause
+from rlx.compute import cause, hang
+from rlx.compute.joined import join
 from rlx.core.error import UserError
+from rlx.process import outer
 from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
+LAST = 100_000  # characters of what a process printed that are looked at
 # Exit code of a process that a signal ended, in its own time or before it could handle it -> the signal.
 STOPS = {Stopped(number).code: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
 STOPS |= {-number: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
@@ -31,11 +34,14 @@ STOPS |= {-number: number for number in (signal.SIGTERM, signal.SIGINT, signal.S
 
 def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     """Run `module`.work(config) in compute.num_processes processes and wait for them; on more than one node, in this
-    node's share of them. What they print lies in logs/<node>; the first process's is shown as well.
+    node's share of them. What they print lies in logs/<node>; the first process's is shown as well. Where another launcher
+    has started the processes, this is one of them, and starts none.
 
     Raises UserError as a worker did, Stopped after a signal, and WorkerError with the failing worker's rank, reason and
     log for anything else.
     """
+    if outer.launched():
+        return join(module, config, logs)
     here = compute.num_processes // compute.num_nodes
     if torch.cuda.is_available() and torch.cuda.device_count() < here:
         raise UserError(
@@ -110,10 +116,27 @@ def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause
     if more.get("user_error"):
         return cause.Failure(said["message"], failure.timestamp, user_error=True)
     code = failure.exitcode
+    where = _newest(logs, f"*/attempt_0/{failure.local_rank}/stderr.log") or logs
     reason = said.get("message") or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
-    where = next(iter(sorted(logs.glob(f"*/attempt_0/{failure.local_rank}/stderr.log"), reverse=True)), logs)
-    line = f"process {rank} on {socket.gethostname()} failed: {reason}; its output: {where}"
+    if code == -signal.SIGABRT and where.is_file():  # so NCCL's watchdog ends a process, whose Python says nothing
+        printed = where.read_text(errors="replace")[-LAST:]
+        seconds = hang.in_vain(printed)
+        reason = reason if seconds is None else hang.waited(seconds, hang.place_in(printed))
+    line = f"process {rank} on {socket.gethostname()} failed: {reason}{_others(logs, reason)}; its output: {where}"
     return cause.Failure(line, failure.timestamp, stopped=code in STOPS or (code == -signal.SIGKILL and late))
+
+
+def _others(logs: Path, reason: str) -> str:
+    """Where processes of this node were that others waited for in vain: not in a collective when they were told to end."""
+    if hang.VAIN_WORDS not in reason or (error := _newest(logs, "*/attempt_0")) is None:
+        return ""
+    stacks = {path.parent.name: path.read_text(errors="replace") for path in sorted(error.glob(f"*/{hang.STACK}"))}
+    places = {rank: hang.place_in(stack) for rank, stack in stacks.items() if not hang.in_collective(stack)}
+    return "".join(f"; local process {rank} was at {place}" for rank, place in places.items() if place)
+
+
+def _newest(logs: Path, pattern: str) -> Path | None:
+    return max(logs.glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _place(num_nodes: int) -> tuple[int, str, str]:

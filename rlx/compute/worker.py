@@ -12,6 +12,7 @@ import traceback
 import warnings
 from pathlib import Path
 
+from rlx.compute.hang import worded
 from rlx.core.error import UserError
 from rlx.process.stop import Stopped
 
@@ -30,17 +31,17 @@ def main() -> int:
             signal.signal(number, signal.SIG_IGN)
         return stopped.code
     except UserError as error:
-        _leave(str(error), user_error=True)
+        leave(str(error), user_error=True)
         return 2
     except Exception as error:
         traceback.print_exc()
-        _leave(f"{type(error).__name__}: {' '.join(str(error).split())}", user_error=False)
+        leave(worded(error), user_error=False)
         return 1
     return 0
 
 
-def _leave(message: str, user_error: bool) -> None:
-    """In the file and the form that torch's elastic agent reads."""
+def leave(message: str, user_error: bool) -> None:
+    """Write why this process ends, in the file and the form that torch's elastic agent reads."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time())), "user_error": user_error}
         Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": more}}))

@@ -45,6 +45,14 @@ def signature(target: str) -> Signature:
     return ClassSource.of(module).signature(name, target)
 
 
+def takes(target: str, key: str) -> bool:
+    """Return whether the constructor of `target` has the keyword `key`; False where there is no such class."""
+    try:
+        return key in signature(target).keywords
+    except (UserError, SyntaxError, OSError):
+        return False
+
+
 @cache
 def constant(target: str, name: str) -> Any:
     """Return the class attribute `name` of `target`; None where there is no such class, it has none, or only running the

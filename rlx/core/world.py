@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 Split = Literal["train", "heldout"]
-PairUse = Literal["proxies", "gold"]
-AnyPair = TypeVar("AnyPair", bound=Any)  # a pair before or after its texts were made completions
+Use = Literal["proxies", "gold", "demonstrations"]
+AnyItem = TypeVar("AnyItem", bound=Any)  # a demonstration; a pair before or after its texts were made completions
 Messages = tuple[tuple[str, str], ...]  # ((role, content), ...)
 
 
@@ -88,8 +88,8 @@ class World(Protocol):
         the SFT policy and labelled by the judge (`num_pairs` of them)."""
         ...
 
-    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
-        """The part of the given pairs within the length limits that is trained on.
+    def to_train_on(self, whose: Use, fitting: Sequence[AnyItem]) -> Sequence[AnyItem]:
+        """The part of the given pairs, or of the demonstrations, within the length limits that is trained on.
 
         Raises: UserError where it is too small.
         """

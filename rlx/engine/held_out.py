@@ -21,12 +21,21 @@ from rlx.process import processes
 
 
 @dataclass(frozen=True)
+class StartText:
+    """What the policy wrote for a prompt before training."""
+
+    prompt_id: str
+    completion: Completion
+    length: int  # tokens, the end-of-sequence token included
+
+
+@dataclass(frozen=True)
 class StartSample:
-    """What the policy wrote for a prompt before training, and what gold thinks of it."""
+    """The same, and what gold thinks of it."""
 
     completion: Completion
     gold: float
-    length: int  # tokens, the end-of-sequence token included
+    length: int
 
 
 class HeldOut:
@@ -39,10 +48,12 @@ class HeldOut:
         start: PreTrainedModel,
         judge: Judge,
         members: Sequence[MemberScorer],
+        start_texts: Sequence[StartText] = (),
     ) -> None:
-        """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree."""
+        """`members`: each of the proxy's reward models as a scorer of its own, to see where they disagree. `start_texts`:
+        what `start` wrote for the first prompts, where that was drawn before; for other prompts it is drawn here."""
         self.prompts, self.actors, self.start, self.judge = prompts, actors, start, judge
-        self.members = members
+        self.members, self.start_texts = members, start_texts
         self._start: dict[int, StartSample] = {}  # by the prompt's place; drawn once, when a measurement first needs it
 
     def evaluate(
@@ -97,12 +108,25 @@ class HeldOut:
     def _start_samples(self, wanted: Sequence[int]) -> list[StartSample]:
         """Of the prompts at the places `wanted`."""
         if missing := [i for i in wanted if i not in self._start]:
-            prompts, drawn, completions = self._draw(self.start, missing, self.actors.sampler)
-            golds = processes.concatenated(self.judge.score(prompts, completions))
-            lengths = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
-            found = zip(processes.concatenated(completions), map(float, golds), lengths, strict=True)
-            self._start |= dict(zip(missing, (StartSample(*sample) for sample in found), strict=True))
+            texts = self._start_texts(missing)
+            mine = processes.share(len(missing))
+            prompts = [self.prompts.prompts[i] for i in missing[mine]]
+            golds = processes.concatenated(self.judge.score(prompts, [texts[i].completion for i in missing[mine]]))
+            for i, gold in zip(missing, golds, strict=True):
+                self._start[i] = StartSample(texts[i].completion, float(gold), texts[i].length)
         return [self._start[i] for i in wanted]
+
+    def _start_texts(self, wanted: Sequence[int]) -> dict[int, StartText]:
+        """By place: those that were drawn before, and the others, which are drawn now."""
+        texts = {i: self.start_texts[i] for i in wanted if i < len(self.start_texts)}
+        assert all(text.prompt_id == self.prompts.prompts[i].id for i, text in texts.items()), "texts of other prompts"
+        if lacking := [i for i in wanted if i not in texts]:
+            _, drawn, own = self._draw(self.start, lacking, self.actors.sampler)
+            completions = processes.concatenated(own)
+            lengths = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
+            for i, completion, length in zip(lacking, completions, lengths, strict=True):
+                texts[i] = StartText(self.prompts.prompts[i].id, completion, length)
+        return texts
 
     def _draw(
         self, policy: PreTrainedModel, wanted: Sequence[int], sampler: Sampler

@@ -68,7 +68,7 @@ class OnPolicyTrainer(Trainer):
         after_step: AfterStep,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._blank: Any = blank_of(policy) if processes.size() > 1 else None  # a back end may take the model apart
+        self._blank: Any = blank_of(policy) if processes.grouped() else None  # a back end may take the model apart
         super().__init__(model=without_dropout(policy), args=args)
         self.remove_callback(PrinterCallback)
         self.algorithm, self.regularizer, self.actors = algorithm, regularizer, actors

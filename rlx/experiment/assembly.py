@@ -27,6 +27,7 @@ from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
 from rlx.supervised.gold import RewardModelJudge
 from rlx.supervised.reference_set import read_reference_set
+from rlx.supervised.start_completions import read_start_completions
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,9 @@ class Assembly:
 
 
 def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | None = None) -> Assembly:
-    """Combine the members into the proxy and the policies into the reference; `paths` are those of cell.recipes(). Where
-    `policy`, which is to learn, has adapters, the start is what it is without them."""
+    """Combine the members into the proxy and the policies into the reference; `paths` are those of cell.recipes(); a
+    measurement after training needs those of the models alone. Where `policy`, which is to learn, has adapters, the start
+    is what it is without them."""
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
@@ -78,7 +80,9 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     actors = RolloutModels(reference, proxy, cell.sampler, cell.compute.rows, tokenizer, _preference_model(cell))
     counts = {f"world: {reason}": count for reason, count in cell.world.left_out().items()}
     prompts = prompts_of(cell, "heldout", counts)
-    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
+    drawn = paths.get("start completions")
+    texts = read_start_completions(drawn) if drawn else []
+    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members), texts)
     return Assembly(actors, held_out, policies[0], counts)
 
 

@@ -1,7 +1,7 @@
 """One choice from every group: what a run is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from rlx.core.settings import Settings, settings_of
 from rlx.core.tracker import TrackerChoice
 from rlx.core.world import FactorWorld, Judge, Split, World
 from rlx.experiment.pools import PoolRecipes, pool_recipes
+from rlx.model import attention
+from rlx.model.checkpoint import local_directory
 from rlx.model.recipe import Model
 from rlx.optimizer.bon import BoN
 from rlx.supervised.baselines import PairBaselines
@@ -33,6 +35,7 @@ from rlx.supervised.pool import Pool
 from rlx.supervised.reference_set import ReferenceSet
 from rlx.supervised.reward_model import RewardMember, RewardModel
 from rlx.supervised.sft import SFT, SFTPolicy
+from rlx.supervised.start_completions import StartCompletions
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,12 @@ class Cell:
             return None
         return GoldModel(self.world, self.model, self.sft, self.reward_model)
 
+    def given_gold(self) -> Path | None:
+        """The files of `world.gold`, where it is what judges."""
+        if self.world.judge() is not None or not self.world.gold:
+            return None
+        return local_directory(self.world.gold, None, "world.gold")
+
     def judge(self) -> Judge:
         return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, self.settings.data_seed)
 
@@ -105,7 +114,7 @@ class Cell:
         named = self.models() | self.on_pairs() | self.importance()
         for pool in self.pools().values():
             named |= pool.named()
-        return named
+        return named | {"start completions": self.start_completions()}
 
     def models(self) -> dict[str, Recipe]:
         """The models of the policy's start, the reference, the proxy and gold, with what they are made from, by name."""
@@ -144,6 +153,26 @@ class Cell:
         recipe = FactorImportance(members, members[0].pairs, "heldout", NUM_TEXTS, world.factor_groups)
         return {"factor importance": recipe}
 
+    def start_completions(self) -> StartCompletions:
+        """What the start policy writes on all held-out prompts that the run measures on."""
+        numbers, bon = self.settings.evaluation, self.best_of_n
+        along, last = numbers.num_prompts, numbers.final_num_prompts
+        # Best-of-n without a distilled policy has no final measurement of its own, and no policy that learns.
+        num_prompts = along if bon is not None and not bon.distill else max(along, last)
+        learns = bon is None and self.model.lora("CAUSAL_LM") is None and not self.compute.casts_weights
+        masters = learns and getattr(self.model, "dtype", "float32") == "bfloat16"
+        return StartCompletions(self.policies()[0], self.sampler, "heldout", num_prompts, masters)
+
+    def start_completions_there(self, own: Settings) -> dict[str, Path]:
+        """The most start completions in the store that a measurement after training can read, by name; none where none
+        fit. `own` are the settings of the run, which may have drawn more than this cell's settings ask for."""
+        numbers = [s.evaluation for s in (self.settings, own)]
+        for num in sorted({n for e in numbers for n in (e.num_prompts, e.final_num_prompts)}, reverse=True):
+            recipe = replace(self.start_completions(), num_prompts=num, masters=False)
+            if self.store.has(recipe, self.settings.data_seed):
+                return {"start completions": self.store.fetch(recipe, self.settings.data_seed)}
+        return {}
+
     def pools(self) -> dict[Split, PoolRecipes]:
         """What best-of-n chooses from, by split; none for an optimiser that draws as it learns."""
         bon = self.best_of_n
@@ -173,4 +202,5 @@ def cell_of(config: Mapping[str, Any]) -> Cell:
     groups = [name for name in Cell.__dataclass_fields__ if name != "settings"]
     cell = Cell(settings_of(config), **{name: build(config[name]) for name in groups})
     cell.compute.start()
+    attention.use(getattr(cell.model, "attn_implementation", None))
     return cell

@@ -78,4 +78,4 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
     prompts = prompts_of(cell, "heldout", {})
     held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
     artefacts = {name: path.name for name, path in paths.items()}
-    return External(policy, held_out, artefacts, judge_rows(members, paths))
+    return External(policy, held_out, artefacts, judge_rows(members, paths, cell.given_gold()))

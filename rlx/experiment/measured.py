@@ -9,6 +9,7 @@ import numpy as np
 
 from rlx.core.error import UserError
 from rlx.core.evaluation import Evaluation
+from rlx.core.settings import settings_of
 from rlx.engine.held_out import HeldOut, final_rows
 from rlx.experiment.assembly import assemble
 from rlx.experiment.cell import Cell, cell_of
@@ -18,7 +19,7 @@ from rlx.metric.battery import measure_all
 from rlx.model.fused import FusedPolicy
 from rlx.run.directory import RunDirectory
 from rlx.run.record import FINAL_SAMPLES
-from rlx.run.state import has_model, open_run_dir
+from rlx.run.state import has_model, load_config, open_run_dir
 
 log = logging.getLogger(__name__)
 Row = dict[str, float]
@@ -49,7 +50,8 @@ class DecodedRun:
         models, data_seed = self.cell.models(), self.cell.settings.data_seed
         paths = {name: self.cell.store.fetch(recipe, data_seed) for name, recipe in models.items()}
         self.artefacts = {name: path.name for name, path in paths.items()}
-        self.assembly = assemble(self.cell, paths)
+        own = settings_of(load_config(run_dir / "config.yaml"))
+        self.assembly = assemble(self.cell, paths | self.cell.start_completions_there(own))
         self.num_prompts = self.cell.settings.evaluation.final_num_prompts
         check_num(self.num_prompts, self.assembly.held_out, "final_num_prompts")
 

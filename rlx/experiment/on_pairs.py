@@ -10,24 +10,43 @@ import torch
 from rlx.attribution.importance import divergence
 from rlx.core.world import World
 
+OF_TRAINING = ("accuracy", "accuracy_pairs")  # of member.json, measured when it was trained
 SHARES = {"heldout": "heldout_accuracy", "train_flipped": "flipped_given_back"}
 
 
-def judge_rows(members: Sequence[Path], paths: Mapping[str, Path]) -> list[dict[str, Any]]:
+def judge_rows(
+    members: Sequence[Path], paths: Mapping[str, Path], given_gold: Path | None = None
+) -> list[dict[str, Any]]:
     """One row per judge, `kind` says which: "member" (in order, with how it was trained), "mean", "warm", "line", "gold",
-    "longer", "bag_of_words". `paths` are those of a cell's recipes."""
+    "longer", "bag_of_words". `paths` are those of a cell's recipes. The row of gold tells its `origin`, which says how
+    independent it is of the members: "trained" here, from their base; `given_gold`, a checkpoint, "alike" in shape or "other";
+    without that key nothing is known."""
     rows: list[dict[str, Any]] = []
     if found := paths.get("reward models on pairs"):
         rows = _json(found / "accuracy.json")
     for row, path in zip(rows, members, strict=False):
         trained = _json(path / "member.json")
         # How it was trained, and its accuracy on the same pairs as all other judges.
-        row |= {"address": path.name, **{name: trained[name] for name in trained if name != "accuracy"}}
+        row |= {"address": path.name} | {name: x for name, x in trained.items() if name not in OF_TRAINING}
     if found := paths.get("gold on pairs"):
-        rows.append(_json(found / "gold.json"))
+        rows.append(_json(found / "gold.json") | _origin(members, paths, given_gold))
     if found := paths.get("baselines on pairs"):
         rows += _json(found / "baselines.json")
     return rows
+
+
+def _origin(members: Sequence[Path], paths: Mapping[str, Path], given_gold: Path | None) -> dict[str, str]:
+    if "gold reward model" in paths:
+        return {"origin": "trained"}
+    if given_gold is None or not members:
+        return {}
+    return {"origin": "alike" if _shape(given_gold) == _shape(members[0]) else "other"}
+
+
+def _shape(directory: Path) -> list[Any]:
+    """What models that were trained from one base have in common."""
+    config = _json(directory / "config.json")
+    return [config.get(key) for key in ("model_type", "hidden_size", "num_hidden_layers", "vocab_size")]
 
 
 def judge_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -24,18 +24,40 @@ log = logging.getLogger(__name__)
 # Everything that from_pretrained reads, and no pickled weights.
 PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "*.jinja", "vocab.txt", "merges.txt"]
 
+GGUF = (
+    "GGUF, whose quantised weights cannot be trained; convert it to a directory with safetensors first "
+    "(transformers reads it with gguf_file=; scripts/make_smollm2.py OUT --gguf FILE does it)"
+)
+
 
 def local_directory(name: str, revision: str | None, key: str) -> Path:
     """The directory of a local path or of a Hub model's snapshot (downloaded if it is not cached).
 
     `key` is the setting that gave `name`, for the message. Raises UserError where there is nothing to load.
     """
+    return _checked(_found(name, revision, key, PATTERNS), name, key)
+
+
+def described_directory(name: str, revision: str | None, key: str) -> Path:
+    """As `local_directory`, but of a Hub model everything except its weights is fetched: its config and its tokenizer."""
+    path = _found(name, revision, key, [pattern for pattern in PATTERNS if pattern != "*.safetensors"])
+    return _checked(path, name, key) if Path(name).expanduser().is_dir() else path
+
+
+def _found(name: str, revision: str | None, key: str, patterns: list[str]) -> Path:
     path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        raise UserError(f"{key}={name}: {GGUF}")
     if path.is_dir() or name.startswith(("/", ".", "~")) or name.count("/") > 1:
         if not path.is_dir():
             raise UserError(f"{key}={name}: no such directory")
-    else:
-        path = _snapshot(name, revision, key)
+        return path
+    return _snapshot(name, revision, key, patterns)
+
+
+def _checked(path: Path, name: str, key: str) -> Path:
+    if not weight_files(path) and any(path.glob("*.gguf")):
+        raise UserError(f"{key}={name}: {GGUF}")
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise UserError(f"{key}={name}: holds a LoRA adapter alone; merge it into its base model and save that")
     if not (path / "config.json").is_file():
@@ -47,9 +69,9 @@ def local_directory(name: str, revision: str | None, key: str) -> Path:
     return path
 
 
-def _snapshot(name: str, revision: str | None, key: str) -> Path:
+def _snapshot(name: str, revision: str | None, key: str, patterns: list[str]) -> Path:
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS, ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except (OfflineModeIsEnabled, LocalEntryNotFoundError) as ex:
         raise UserError(
             f"{key}={name}: not in the Hub cache and the Hub cannot be reached; download it where there is a network "

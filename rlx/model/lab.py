@@ -76,6 +76,7 @@ class Lab:
             reward_revision=None,
             chat_template=None,
             dtype="float32",
+            attn_implementation=None,
             lora_rank=0,
             lora_alpha=1.0,
             lora_dropout=0.0,

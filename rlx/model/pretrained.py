@@ -17,6 +17,7 @@ from transformers import (
 
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
+from rlx.model import attention
 from rlx.model.checkpoint import Weights, content_hash, loading, local_directory
 from rlx.model.output_head import says_its_logits
 from rlx.model.recipe import Task
@@ -41,6 +42,7 @@ class Pretrained:
     reward_revision: str | None
     chat_template: str | None  # Jinja file, for policy and reward trunk alike; None = each tokenizer's own
     dtype: Literal["float32", "bfloat16"]
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None
     lora_rank: NonNegativeInt  # 0 = all weights are trained
     lora_alpha: Positive
     lora_dropout: NonNegative
@@ -50,11 +52,12 @@ class Pretrained:
 
     def fingerprint(self) -> object:
         """Learning rates are left out: they belong to the trainings that use them."""
-        template = _read_template(self.chat_template) if self.chat_template else None
+        template = template_of(self.chat_template) if self.chat_template else None
         lora = [self.lora_rank, self.lora_alpha, self.lora_dropout, ADAPTERS] if self.lora_rank else None
         reward = _identity(self.reward_path, self.reward_revision) if self.reward_path else None
         dtype = self.dtype if self.dtype == "float32" else [self.dtype, MIXED_PRECISION]
-        return [_identity(self.path, self.revision), reward, template, dtype, lora]
+        kernel = [] if self.attn_implementation is None else [self.attn_implementation]
+        return [_identity(self.path, self.revision), reward, template, dtype, lora, *kernel]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer(self.path, self.revision, "model.path")
@@ -73,10 +76,11 @@ class Pretrained:
 
     def policy(self, path: Path | None) -> PreTrainedModel:
         directory = local_directory(self.path, self.revision, "model.path") if path is None else path
-        with loading():
+        with loading(), attention.had(self.attn_implementation):
             model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-                directory, dtype=self._dtype, output_loading_info=True
+                directory, dtype=self._dtype, output_loading_info=True, **attention.asked(self.attn_implementation)
             )
+        attention.check(model, self.attn_implementation)
         if lost := sorted(info["missing_keys"]):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
         if path is None and not says_its_logits(model):  # trained from it, no other will
@@ -87,7 +91,7 @@ class Pretrained:
         return fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
-        return load_trunk(self.reward_base(policy_path), self._dtype, self.reward_tokenizer())
+        return load_trunk(self.reward_base(policy_path), self._dtype, self.reward_tokenizer(), self.attn_implementation)
 
     def reward_base(self, policy_path: Path) -> Path:
         if self.reward_path is None:
@@ -119,7 +123,7 @@ class Pretrained:
         if tokenizer.eos_token_id is None:
             raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token; without one no completion ends")
         if self.chat_template:
-            tokenizer.chat_template = _read_template(self.chat_template)
+            tokenizer.chat_template = template_of(self.chat_template)
         if (pad := pad_token_for(tokenizer)) is not None:
             was = "no padding token" if tokenizer.pad_token is None else "the end of sequence as padding token"
             new = pad not in tokenizer.get_vocab()
@@ -139,7 +143,8 @@ def _identity(name: str, revision: str | None) -> object:
     return content_hash(path) if path.is_dir() else [name, revision or "main"]
 
 
-def _read_template(name: str) -> str:
+def template_of(name: str) -> str:
+    """The text of `model.chat_template`. Raises UserError where it cannot be read."""
     try:
         return Path(name).expanduser().read_text()
     except OSError as ex:

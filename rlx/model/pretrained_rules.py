@@ -1,6 +1,6 @@
-"""A pretrained model takes more completions than a run in the lab."""
+"""What a pretrained model cannot be combined with, and what it takes."""
 
-from rlx.core.rules import Config, has_steps
+from rlx.core.rules import Config, has_steps, kind
 
 
 def takes_more_than_a_lab_run(config: Config) -> str | None:
@@ -13,4 +13,16 @@ def takes_more_than_a_lab_run(config: Config) -> str | None:
     )
 
 
+def flash_attention_is_for_bfloat16_on_gpus(config: Config) -> str | None:
+    name, dtype = str(config["model"].get("attn_implementation")), config["model"]["dtype"]
+    if not name.startswith("flash_attention"):
+        return None
+    if dtype != "bfloat16":
+        return f"model.attn_implementation={name} takes no model.dtype={dtype}: set model.dtype=bfloat16, or sdpa"
+    if kind(config, "compute") == "cpu":
+        return f"model.attn_implementation={name} is for GPUs: set compute=ddp on a machine that has one, or sdpa"
+    return None
+
+
+RULES = (flash_attention_is_for_bfloat16_on_gpus,)
 ADVICE = (takes_more_than_a_lab_run,)

@@ -2,24 +2,29 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
+from rlx.model import attention
+from rlx.model.attention import Attention
 from rlx.model.checkpoint import loading
 
 log = logging.getLogger(__name__)
 HEAD = "score.weight"
 
 
-def load_trunk(directory: Path, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """Return it with the special tokens of `tokenizer`. Raises UserError where the architecture has no score head, or where
-    weights are missing."""
-    with loading():
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory, num_labels=1, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+def load_trunk(
+    directory: Path, dtype: torch.dtype, tokenizer: PreTrainedTokenizerBase, kernel: Attention | None
+) -> PreTrainedModel:
+    """Return it with the special tokens of `tokenizer`, its attention computed by `kernel`. Raises UserError where the
+    architecture has no score head or no such kernel, or where weights are missing."""
+    told: dict[str, Any] = {"num_labels": 1, "dtype": dtype, "ignore_mismatched_sizes": True, **attention.asked(kernel)}
+    with loading(), attention.had(kernel):
+        model, info = AutoModelForSequenceClassification.from_pretrained(directory, output_loading_info=True, **told)
+    attention.check(model, kernel)
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear) or head.bias is not None:
         raise UserError(f"model.path={directory}: {type(model).__name__} has no `score` head; use a decoder-only model")

@@ -9,12 +9,14 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.model import attention
 from rlx.model.adapter import read_adapter
 from rlx.model.base_address import is_adapter
 from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
 from rlx.model.reward_trunk import HEAD
 from rlx.model.shared_base import AdaptedRewardModel, load_adapted
+from rlx.process import processes
 
 log = logging.getLogger(__name__)
 RewardModel = PreTrainedModel | AdaptedRewardModel
@@ -32,9 +34,9 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     if is_adapter(directory):
         return load_adapted(directory)
     check_score_head(directory, f"{key}={name}")
-    with loading():
+    with loading(), attention.had(attention.chosen()):
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory, num_labels=1, dtype="auto", output_loading_info=True
+            directory, num_labels=1, dtype="auto", output_loading_info=True, **attention.asked(attention.chosen())
         )
     if broken := sorted(map(str, [*info["missing_keys"], *info["mismatched_keys"]])):
         raise UserError(
@@ -106,4 +108,18 @@ def score_rows(model: RewardModel, rows: list[list[int]], batch_size: int = 64) 
         part = order[i : i + batch_size]
         ids_BT, mask_BT = pack([rows[j] for j in part], model.config.pad_token_id or 0)
         scores_B[torch.tensor(part)] = score_tokens(model, ids_BT.to(model.device), mask_BT.to(model.device)).cpu()
+    return scores_B
+
+
+def shared_scores(model: RewardModel, rows: list[list[int]], batch_size: int = 64) -> Tensor:
+    """As `score_rows`, but each of several processes scores a part of `rows` and all get the whole. They must all call this
+    with the same rows: not where a process has rows of its own, nor where the first one works alone."""
+    if processes.size() == 1:
+        return score_rows(model, rows, batch_size)
+    # Dealt out by length, so that the long ones, which take longest, fall to all alike.
+    dealt = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
+    own_B = score_rows(model, [rows[i] for i in dealt[processes.rank() :: processes.size()]], batch_size)
+    scores_B = torch.empty(len(rows))
+    for rank, part_B in enumerate(processes.gathered(own_B)):
+        scores_B[torch.tensor(dealt[rank :: processes.size()], dtype=torch.long)] = part_B
     return scores_B

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.model import attention
 from rlx.model.adapter import Adapter, read_adapter
 from rlx.model.base_address import BaseAddress, read_address
 from rlx.model.reward_trunk import load_trunk
@@ -106,7 +107,8 @@ def load_adapted(directory: Path) -> AdaptedRewardModel:
     key = (str(path.resolve()), address.dtype)
     base = _BASES.get(key)
     if base is None:
-        base = SharedBase(load_trunk(path, getattr(torch, address.dtype), AutoTokenizer.from_pretrained(directory)))
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        base = SharedBase(load_trunk(path, getattr(torch, address.dtype), tokenizer, attention.chosen()))
         if address.content is not None:  # else it is made for this one model, in a folder that is gone soon
             _BASES[key] = base
     return base.adapted(adapter, AutoConfig.from_pretrained(directory), str(directory))

@@ -1,11 +1,12 @@
 """Text to token ids and back, in one place: training, rollouts and scoring see the same ids, the end included."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
-from rlx.core.world import Messages, Prompt
+from rlx.core.world import Completion, Messages, Prompt
 
 # What published tokenizers reserve for padding or leave unused, best first. <unk> comes last: with byte fallback
 # (Llama 2, Mistral) no text is ever encoded to it.
@@ -25,29 +26,57 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, text: str | Messages) -> l
 
     Messages go through the chat template, with the generation prompt added.
     """
-    if isinstance(text, str):
-        shown, ids = text, list(tokenizer(text, add_special_tokens=True, verbose=False)["input_ids"])
-        if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id and not text.endswith(str(tokenizer.eos_token)):
-            ids.pop()  # some tokenizers close every text; a prompt is to be continued
-    else:
-        shown = render(tokenizer, text)
-        # The template writes the special tokens; the tokenizer must not add them a second time.
-        ids = list(tokenizer(shown, add_special_tokens=False, verbose=False)["input_ids"])
+    return encode_prompts(tokenizer, [text])[0]
+
+
+def encode_prompts(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str | Messages]) -> list[list[int]]:
+    """As `encode_prompt` for each of `texts`, which the tokenizer takes together."""
+    found: dict[int, list[int]] = {}
+    for plain in (True, False):
+        places = [i for i, text in enumerate(texts) if isinstance(text, str) == plain]
+        shown = [text if isinstance(text, str) else render(tokenizer, text) for text in (texts[i] for i in places)]
+        # A template writes the special tokens; the tokenizer must not add them a second time.
+        rows = _ids(tokenizer, shown, add_special_tokens=plain)
+        for i, written, ids in zip(places, shown, rows, strict=True):
+            closed = len(ids) > 1 and ids[-1] == tokenizer.eos_token_id
+            if plain and closed and not written.endswith(str(tokenizer.eos_token)):
+                ids.pop()  # some tokenizers close every text; a prompt is to be continued
+            _check_prompt(tokenizer, texts[i], written, ids)
+            found[i] = ids
+    return [found[i] for i in range(len(texts))]
+
+
+def _check_prompt(tokenizer: PreTrainedTokenizerBase, text: str | Messages, shown: str, ids: Sequence[int]) -> None:
     if not ids:
         raise UserError(f"a prompt has no tokens: {text!r}; leave it out of the data")
-    if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
+    if tokenizer.bos_token_id is not None and list(ids[:2]) == [tokenizer.bos_token_id] * 2:
         raise UserError(
             f"a prompt starts with two beginning-of-sequence tokens {tokenizer.bos_token!r}: {shown[:60]!r}; "
             "take it out of the text or of the chat template"
         )
-    return ids
 
 
 def encode_completion(tokenizer: PreTrainedTokenizerBase, text: str, ended: bool = True) -> list[int]:
     """Token ids of a completion, closed by EOS if it ended by itself. What looks like a special token in the text stays
     text: no policy can write itself an end of sequence that a reward model would take for one."""
-    ids = list(tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
-    return [*ids, int(tokenizer.eos_token_id)] if ended else ids  # pyright: ignore[reportArgumentType]
+    return encode_completions(tokenizer, [Completion(text, ended)])[0]
+
+
+def encode_completions(tokenizer: PreTrainedTokenizerBase, completions: Sequence[Completion]) -> list[list[int]]:
+    """As `encode_completion` for each of `completions`, which the tokenizer takes together."""
+    texts = [completion.text for completion in completions]
+    rows = _ids(tokenizer, texts, add_special_tokens=False, split_special_tokens=True)
+    for completion, ids in zip(completions, rows, strict=True):
+        if completion.ended:
+            ids.append(int(tokenizer.eos_token_id))  # pyright: ignore[reportArgumentType]
+    return rows
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **options: Any) -> list[list[int]]:
+    if not texts:
+        return []
+    rows = tokenizer(list(texts), verbose=False, **options)["input_ids"]
+    return [list(ids) for ids in rows]  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
 
 
 def check_completion(tokenizer: PreTrainedTokenizerBase, text: str, where: str) -> None:

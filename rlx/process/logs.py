@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from pathlib import Path
 
 from rich.logging import RichHandler
@@ -31,6 +32,8 @@ def speak(log_file: Path | None = None) -> Warnings:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    # Of transformers, about a name that TRL uses; nobody who trains can do anything about it.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
     ours = logging.getLogger("rlx")
     for handler in list(ours.handlers):
         ours.removeHandler(handler)
@@ -47,12 +50,12 @@ def speak(log_file: Path | None = None) -> Warnings:
     )
     if not console.is_terminal:  # a log file of a scheduler: no wrapping, no colours
         shown = logging.StreamHandler()
-    warnings = Warnings()
-    handlers: list[logging.Handler] = [shown, warnings]
+    told = Warnings()
+    handlers: list[logging.Handler] = [shown, told]
     if log_file is not None:
         handlers.append(logging.FileHandler(log_file))
     for handler in handlers:
         if not isinstance(handler, RichHandler):
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         ours.addHandler(handler)
-    return warnings
+    return told

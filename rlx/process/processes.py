@@ -4,11 +4,19 @@ What is sent are Python objects between processes of one run, which torch pickle
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from torch import distributed
 
 T = TypeVar("T")
+_patient: Any = None  # a group of all processes; waits longer than their usual one
+
+
+def have_patience(patience: timedelta) -> None:
+    """Set how long `agreed` and `wait` take if they are to be patient. Every process must call this, at the same point."""
+    global _patient
+    _patient = distributed.new_group(backend="gloo", timeout=patience)
 
 
 def rank() -> int:
@@ -19,6 +27,11 @@ def rank() -> int:
 def size() -> int:
     """How many there are."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def grouped() -> bool:
+    """Whether a back end may spread a model over the processes: some do so over one alone."""
+    return distributed.is_initialized()
 
 
 def first() -> bool:
@@ -47,16 +60,16 @@ def concatenated(own: Sequence[T]) -> list[T]:
     return [item for part in gathered(list(own)) for item in part]
 
 
-def agreed(value: T) -> T:
-    """The first process's value."""
+def agreed(value: T, patiently: bool = False) -> T:
+    """The first process's value. `patiently`: it may take hours to come by, as where another run builds an artefact."""
     if size() == 1:
         return value
     box = [value]
-    distributed.broadcast_object_list(box, src=0)
+    distributed.broadcast_object_list(box, src=0, group=_patient if patiently else None)
     return box[0]
 
 
-def wait() -> None:
-    """Until all are here."""
+def wait(patiently: bool = False) -> None:
+    """Until all are here. `patiently`: one of them may do hours of work alone before."""
     if size() > 1:
-        distributed.barrier()
+        distributed.barrier(group=_patient if patiently else None)

@@ -9,6 +9,7 @@ from rlx.core.paper import Paper
 from rlx.core.signature import constant
 from rlx.reporting.description import describe, model_name
 from rlx.reporting.evidence import gather
+from rlx.reporting.judges import about_gold, about_proxy
 from rlx.reporting.table import artefacts, measured
 from rlx.reporting.verdict import bounds, number, verdict
 from rlx.run.record import RunRecord
@@ -24,7 +25,7 @@ def model_card(record: RunRecord) -> str:
         front_matter(record),
         f"# {record.path.name}",
         describe(record),
-        f"**{judged.headline}.** " + " ".join(judged.sentences),
+        " ".join(filter(None, (f"**{judged.headline}.**", *judged.sentences, about_proxy(record), about_gold(record)))),
         "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the "
         "completions of the policy that training started from. The whole story, with texts to read, is in the "
         "run's `report.html`.",

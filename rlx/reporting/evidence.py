@@ -40,6 +40,15 @@ class LengthControlled:
 
 
 @dataclass(frozen=True)
+class CutOff:
+    """Shares of answers that the length limit cut off, of the policy's and of the start's; None where that is not known."""
+
+    policy: float
+    start: float | None
+    limit: int | None  # tokens
+
+
+@dataclass(frozen=True)
 class Kept:
     """The step that `checkpoint.keep_best` chose; gold, proxy and win rate of the evidence are then of its policy."""
 
@@ -66,6 +75,10 @@ class Evidence:
     kept: Kept | None = None
     length: LengthControlled | None = None  # runs measured before there was one have none
     kl: float | None = None  # to the start, nats per completion, of the same completions
+    cut_off: CutOff | None = None
+    gold_guesses: bool = (
+        False  # gold is a reward model whose accuracy on held-out pairs is not shown to be above chance
+    )
 
     @property
     def highest_kl(self) -> float | None:
@@ -108,7 +121,25 @@ def gather(record: RunRecord) -> Evidence | None:
         kept=_kept(record),
         length=_length(final),
         kl=None if record.bon else final.get("objective/kl_start"),
+        cut_off=_cut_off(record, final),
+        gold_guesses=guesses(record),
     )
+
+
+def guesses(record: RunRecord) -> bool:
+    """Whether gold is a reward model whose 95 % interval of accuracy on held-out pairs reaches down to one half."""
+    row = next((row for row in record.judges if row["kind"] == "gold"), {})
+    low = (row.get("interval") or {}).get("heldout", [None])[0]
+    return low is not None and low <= 0.5
+
+
+def _cut_off(record: RunRecord, final: dict) -> CutOff | None:
+    if (ended := final.get("completions/eos_rate")) is None:
+        return None
+    row = record.heldout[0] if record.heldout else {}
+    start = row.get("completions/eos_rate") if row.get("step") == 0 else None
+    limit = (record.config.get("sampler") or {}).get("max_new_tokens")
+    return CutOff(1 - ended, None if start is None else 1 - start, limit)
 
 
 def _kept(record: RunRecord) -> Kept | None:

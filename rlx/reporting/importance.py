@@ -8,6 +8,7 @@ from rlx.reporting.verdict import number
 from rlx.run.record import RunRecord
 
 NAMES = {"mean": "mean of the members' scores", "warm": "mean of the members' weights (WARM)", "gold": "gold"}
+NEARLY_ALL = 0.95  # of the importance
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -53,6 +54,10 @@ def sentences(record: RunRecord) -> list[str]:
     never = [g for g in groups if not any(g in row["primary"] for row in members)]
     all_of = "every member" if len(members) > 1 else "the reward model"
     said.append(f"Primary to {all_of}: {_listed(always)}. Secondary to {all_of}: {_listed(never)}.")
+    if full := next((g for g in groups if all(row["share"][g] >= NEARLY_ALL for row in members)), None):
+        said.append(
+            f"Nearly all of it lies in {full}: nothing else counts, or these texts hold little of the other groups."
+        )
     if agreement := found["agreement"]:
         widest = max(groups, key=lambda g: agreement["range"][g])
         values = [row["share"][widest] for row in members]

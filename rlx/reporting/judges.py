@@ -59,11 +59,30 @@ def line(record: RunRecord) -> Table:
 
 
 def about_gold(record: RunRecord) -> str:
-    """How good gold is as a judge, for the verdict; empty where gold is a program that labelled the pairs itself."""
+    """How good gold is as a judge and how independent of the proxies, for the verdict; empty where gold is a program that
+    labelled the pairs itself."""
     rows = {row["kind"]: row for row in record.judges}
     if "gold" not in rows or "longer" not in rows:
         return ""
-    gold, longer = rows["gold"], rows["longer"]
+    return f"{_quality(rows['gold'], rows['longer'])}{_independence(rows['gold'], record)}"
+
+
+def about_proxy(record: RunRecord) -> str:
+    """Whether what was optimised knows anything, for the verdict; empty where it does, or where nothing tells."""
+    optimised = {"warm": "warm", "single": "member"}.get(str(record.choice("reward")), "mean")
+    row = next((row for row in (*record.judges, *record.members) if row.get("kind") == optimised), {})
+    low, high = (row.get("interval") or {}).get("heldout") or (None, None)
+    if low is None or high is None or low > 0.5:
+        return ""
+    than = "not distinguishable from chance" if high >= 0.5 else "worse than chance"
+    return (
+        f"The proxy is right in {_percent(row['accuracy']['heldout'])}{_bounds(row)} of {row['pairs_measured']['heldout']} "
+        f"held-out pairs, which is {than}: it needs more pairs, or better training, before any policy does."
+    )
+
+
+def _quality(gold: Mapping[str, Any], longer: Mapping[str, Any]) -> str:
+    """How often gold is right, beside chance and the longer one."""
     said = (
         f"Gold is a reward model: it is right in {_percent(gold['accuracy']['heldout'])}{_bounds(gold)} of "
         f"{gold['pairs_measured']['heldout']} held-out pairs of {gold['heldout_prompts']} prompts, the rule “the longer "
@@ -84,6 +103,30 @@ def about_gold(record: RunRecord) -> str:
     )
 
 
+def _independence(gold: Mapping[str, Any], record: RunRecord) -> str:
+    """Whether gold errs where the proxies err, and which judge would not; empty where nothing speaks for it."""
+    proxies = "the reward models that it judges" if record.members else "the policy that it judges"
+    other = f"A reward model of another family judges more independently: {_judged_again(record)}."
+    if gold.get("origin") == "trained":
+        return (
+            f" It was trained from the same base as {proxies}, which makes it the least independent judge: models of one base "
+            f"err alike, so it misses part of the over-optimisation. {other}"
+        )
+    if gold.get("origin") == "alike":
+        return (
+            f" It has the architecture and the size of {proxies}: if they come from one base, they err alike, and gold misses "
+            f"part of the over-optimisation. {other}"
+        )
+    return ""
+
+
+def _judged_again(record: RunRecord) -> str:
+    """The command that has these very completions judged by another gold."""
+    if record.external:
+        return "the same command with world.gold=PATH"
+    return f"rlx evaluate {record.path.name} world.gold=PATH"
+
+
 def about_limit(record: RunRecord) -> list[str]:
     """What the length limit leaves out of the given pairs, and what that does to the rule "the longer one"."""
     limit = next((row.get("limit") for row in record.judges if row["kind"] == "longer"), None) or {}
@@ -98,6 +141,20 @@ def about_limit(record: RunRecord) -> list[str]:
                 f"longer one is right in {_percent(before['value'])} of all{kept}."
             )
     return sentences
+
+
+def about_sample(record: RunRecord) -> str:
+    """On how many of the training pairs the judges were measured; empty where on all, or where no member says."""
+    member: Mapping[str, Any] = record.members[0] if record.members else {}
+    measured, flipped = member.get("pairs_measured") or {}, member.get("flipped_pairs", 0)
+    there = {"train_clean": member.get("pairs", 0) - flipped, "train_flipped": flipped}
+    names = {"train_clean": "with true labels", "train_flipped": "with flipped ones"}
+    said = [
+        f"{measured[part]:,} of {number:,} {names[part]}"
+        for part, number in there.items()
+        if part in measured and measured[part] < number
+    ]
+    return f"Of the training pairs, judges are measured on {' and '.join(said)}." if said else ""
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

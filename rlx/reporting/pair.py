@@ -8,13 +8,13 @@ from typing import Any
 from rlx.comparison.pair import Row, Versus, start_of, versus
 from rlx.metric.length_control import MIN_PROMPTS
 from rlx.reporting.description import describe
-from rlx.reporting.evidence import Estimate
+from rlx.reporting.evidence import Estimate, guesses
 from rlx.reporting.figure.gallery import FigureFile
 from rlx.reporting.judges import about_gold, about_limit
 from rlx.reporting.page import drawn, page
 from rlx.reporting.rendering import Tile
 from rlx.reporting.sample import NUM_SHOWN, plain, spans
-from rlx.reporting.verdict import Tone, bounds, direction, number, percent
+from rlx.reporting.verdict import GUESSES, Tone, bounds, direction, number, percent
 from rlx.run.name import content, differences
 from rlx.run.record import RunRecord
 
@@ -31,6 +31,8 @@ def render_pair(
     """Return the page. `notes` say what a reader has to know of the samples and of gold. Of the figures, those that were
     drawn are shown."""
     headline, tone = pair_verdict(found)
+    if tone != "unclear" and guesses(first):
+        headline, tone = f"{headline}, {GUESSES}", "caution"
     return page(
         "pair.html.jinja",
         runs=[("A", first.path.name, describe(first)), ("B", second.path.name, describe(second))],

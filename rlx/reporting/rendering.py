@@ -32,13 +32,16 @@ class PageState(NamedTuple):
 def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
     """The page."""
     evidence = gather(record)
+    judged = verdict(evidence)
+    about_judges = [line for line in (judges.about_proxy(record), judges.about_gold(record)) if line]
+    guesses = evidence is not None and evidence.gold_guesses  # then that comes first: all else rests on it
     return page(
         "report.html.jinja",
         record=record,
         state=state(record),
         description=describe(record),
-        verdict=verdict(evidence),
-        about_gold=judges.about_gold(record),
+        verdict=judged,
+        sentences=[*about_judges, *judged.sentences] if guesses else [*judged.sentences, *about_judges],
         tiles=tiles(evidence, record),
         figures=pictures(figures),
         final_prompts=None if evidence is None or evidence.num_prompts == record.num_prompts else evidence.num_prompts,
@@ -51,6 +54,7 @@ def render(record: RunRecord, figures: Sequence[FigureFile]) -> str:
         line=judges.line(record),
         importance=importance.table(record),
         about_importance=importance.sentences(record),
+        about_sample=judges.about_sample(record),
         about_limit=judges.about_limit(record),
         cleaning={
             "summary": cleaning.summary(record),
@@ -136,6 +140,8 @@ def _side(text: Text) -> dict[str, Any]:
     scores = [
         f"{name} {number(value)}" for name, value in (("gold", text.gold), ("proxy", text.proxy)) if value is not None
     ]
+    words = sum(len(part.split()) for part, _ in text.spans)
+    scores.append(f"{words:,} word{'' if words == 1 else 's'}")  # a long text is scrolled, and does not look long
     return {"scores": " · ".join(scores), "spans": text.spans, "ended": text.ended}
 
 

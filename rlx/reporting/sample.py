@@ -60,10 +60,13 @@ def spans(text: str, n: int = REPEATED) -> tuple[tuple[str, bool], ...]:
     words = text.split()
     repeated = [False] * len(words)
     seen: set[tuple[str, ...]] = set()
-    for i in range(len(words) - n + 1):
-        gram = tuple(words[i : i + n])
+    # The bars and dashes of a Markdown table are no words: every row would repeat those of the row before.
+    spoken = [i for i, word in enumerate(words) if any(map(str.isalnum, word))]
+    for start in range(len(spoken) - n + 1):
+        places = spoken[start : start + n]
+        gram = tuple(words[i] for i in places)
         if gram in seen:
-            repeated[i : i + n] = [True] * n
+            repeated[places[0] : places[-1] + 1] = [True] * (places[-1] + 1 - places[0])
         seen.add(gram)
     parts: list[tuple[str, bool]] = []
     position = 0
@@ -78,10 +81,12 @@ def spans(text: str, n: int = REPEATED) -> tuple[tuple[str, bool], ...]:
 
 
 def plain(prompt: Any) -> str:
-    """A prompt as text: messages as "role: content" lines."""
+    """A prompt as text: messages as "role: content" lines, a single question as it is."""
     if isinstance(prompt, str):
         return prompt
     pairs = [(turn["role"], turn["content"]) if isinstance(turn, dict) else tuple(turn) for turn in prompt]
+    if len(pairs) == 1 and pairs[0][0] == "user":  # a question, and no conversation
+        return str(pairs[0][1])
     return "\n".join(f"{role}: {content}" for role, content in pairs)
 
 

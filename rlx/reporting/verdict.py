@@ -11,6 +11,9 @@ MIN_PROMPTS = (
     32  # on fewer, intervals of skewed scores miss more than 7 of 100, and one prompt moves the win rate by 3 %
 )
 HARDLY_MOVED = 0.1  # nats to the start
+MANY_CUT_OFF = 0.25  # of the answers: what gold says is then to a good part said of beginnings
+SAME = "Not distinguishable from the start"
+GUESSES = "by a gold that is not distinguishable from chance"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def verdict(evidence: Evidence | None) -> Verdict:
     elif overoptimised:
         headline = f"{headline}, {'but' if headline.startswith('Better') else 'and'} over-optimised"
         tone = "worse" if tone == "worse" else "caution"
+    if evidence.gold_guesses and headline != SAME:
+        headline, tone = f"{headline}, {GUESSES}", "unclear"
     if evidence.num_prompts is not None and evidence.num_prompts < MIN_PROMPTS:
         setting = "final_num_prompts" if evidence.finished and not evidence.best_of_n else "num_prompts"
         headline = (
@@ -54,6 +59,7 @@ def verdict(evidence: Evidence | None) -> Verdict:
         kept_sentence(evidence),
         win_sentence(evidence),
         length,
+        cut_off_sentence(evidence),
         proxy_sentence(evidence),
         story,
     )
@@ -66,7 +72,7 @@ def against_start(evidence: Evidence) -> tuple[str, Tone]:
     if gold * won < 0:
         return "Mixed: the mean of gold and the win rate point in opposite directions", "caution"
     if gold == 0 and won == 0:
-        return "Not distinguishable from the start", "unclear"
+        return SAME, "unclear"
     word, tone = ("Better", "better") if gold + won > 0 else ("Worse", "worse")
     if gold and (won or evidence.win_rate is None):
         return f"{word} than the start", tone
@@ -138,15 +144,32 @@ def length_sentence(evidence: Evidence) -> tuple[str, bool]:
     remains = f", {100 * share:.0f} % of it" if share > 0 else ""
     won = f", and the win rate {percent(found.win_rate)}" if found.win_rate else ""
     more = "longer" if found.longer_by >= 0 else "shorter"
+    question, what = (f"Is the {word} length? ", f"gold's {word}") if way else ("", "gold's difference")
     sentence = (
-        f"Is the {word} length? Answers are {number(abs(found.longer_by))} tokens {more} than the start's on average. "
-        f"With the difference in length taken out, gold's {word} is {in_sd(found.gold)}{remains}{won}"
+        f"{question}Answers are {number(abs(found.longer_by))} tokens {more} than the start's on average. "
+        f"With the difference in length taken out, {what} is {in_sd(found.gold)}{remains}{won}"
     )
     if explains:
         sentence += f": not distinguishable from no change, so length may be the whole {word}"
     if not 0.05 < found.longer_rate < 0.95:
         sentence += f". Nearly every answer is {more}, so an answer of equal length is an extrapolation"
     return f"{sentence}.", explains
+
+
+def cut_off_sentence(evidence: Evidence) -> str:
+    """How many answers the length limit cut off, where they are many; "" elsewhere."""
+    cut = evidence.cut_off
+    if cut is None or max(cut.policy, cut.start or 0.0) < MANY_CUT_OFF:
+        return ""
+    limit = f" of {cut.limit} tokens" if cut.limit else ""
+    start = "" if cut.start is None else f" and {100 * cut.start:.0f} % of the start's"
+    said = f"The length limit{limit} cuts off {100 * cut.policy:.0f} % of its answers{start}"
+    if cut.start is not None and cut.start < MANY_CUT_OFF:
+        return f"{said}: it writes longer answers than the start, or no longer ends them."
+    return (
+        f"{said}: gold judges beginnings, and a difference in length does not show. A higher world.max_completion_tokens lets "
+        "them end."
+    )
 
 
 def proxy_sentence(evidence: Evidence) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
 from rlx.core.reward import Sources
-from rlx.model.score_head import RewardModel, load_reward_model, score_rows
+from rlx.model.score_head import RewardModel, load_reward_model, score_rows, shared_scores
 from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process import processes
 from rlx.process.device import on_device
@@ -42,9 +42,11 @@ class LoadedMember:
     def z_scores(self, raw: Tensor) -> Tensor:
         return (raw - self.mean) / self.std
 
-    def reference_scores(self, at_once: int) -> Tensor:
-        """Raw scores of the reference set, asked on the device, in double precision."""
-        return score_rows(on_device(self.model), self.reference, at_once).double()
+    def reference_scores(self, at_once: int, shared: bool = True) -> Tensor:
+        """Raw scores of the reference set, asked on the device, in double precision. `shared`: by all processes, which then
+        must all ask; where a process holds members of its own, it asks them alone."""
+        ask = shared_scores if shared else score_rows
+        return ask(on_device(self.model), self.reference, at_once).double()
 
     def normalised(self, at_once: int) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""

@@ -29,7 +29,7 @@ class PlacedEnsemble(Ensemble):
         super().__init__(own, aggregate, 0.0, 1.0)
         self.num_members = len(paths)
         self._raw_stds = self._by_member([torch.tensor(member.std, dtype=torch.float64) for member in own])
-        reference = [member.z_scores(member.reference_scores(sources.rows)) for member in own]
+        reference = [member.z_scores(member.reference_scores(sources.rows, shared=False)) for member in own]
         self.mean, self.std = mean_and_std(aggregate(self._by_member(reference)))
         if not self.std > 0:
             raise UserError("reward: the members together give every reference completion one score; nothing to climb")

@@ -57,8 +57,9 @@ class RunDirectory:
             atomic.clear(self.path / name)
 
     def check_free(self) -> None:
-        """Raises UserError if another process holds the run."""
-        self._lock(timeout=2).release()  # s; the launcher of another node may be looking as well
+        """Raises UserError if another process holds the run. Of several processes, the one that writes looks."""
+        if self.writes:
+            self._lock(timeout=2).release()  # s; the launcher of another node may be looking as well
 
     def _lock(self, timeout: float = 0) -> FileLock:
         lock = FileLock(self.path / ".lock")

@@ -16,7 +16,13 @@ LATER = {
     "attribution": {"_target_": "rlx.attribution.none.NoAttribution"},
 }
 # The same for a setting of a choice.
-LATER_SETTINGS = {("world", "task"): "quality"}
+LATER_SETTINGS = {
+    ("world", "task"): "quality",
+    ("model", "attn_implementation"): None,
+    ("compute", "timeout"): 1800.0,
+    ("compute", "place_members"): False,
+    ("sampler", "seed_rows"): True,
+}
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
 
@@ -28,7 +34,7 @@ def content(config: Mapping[str, Any]) -> dict[str, Any]:
         if key not in NOT_CONTENT and (key not in LATER or value != LATER[key])
     }
     for (group, key), value in LATER_SETTINGS.items():
-        if isinstance(node := own.get(group), Mapping) and node.get(key) == value:
+        if isinstance(node := own.get(group), Mapping) and key in node and node[key] == value:
             own[group] = {name: x for name, x in node.items() if name != key}
     kept = (config.get("checkpoint") or {}).get("keep_best")
     return own if kept is None else own | {"checkpoint": {"keep_best": kept}}

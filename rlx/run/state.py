@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rlx.core.error import UserError
+from rlx.core.signature import takes
 from rlx.process import atomic
-from rlx.run.name import LATER, content, differences, run_name
+from rlx.run.name import LATER, LATER_SETTINGS, content, differences, run_name
 from rlx.run.status import STATUS, shown_in_full, state_of
 from rlx.slurm.job import waiting_or_running
 from rlx.slurm.queue import NoQueueError, queue
@@ -78,6 +79,11 @@ def at_work(run_dirs: Sequence[Path]) -> dict[Path, str]:
     return found
 
 
+def holds(run_dir: Path, config: Mapping[str, Any]) -> bool:
+    """Return whether `open_run_dir` was called for `config`, by whatever process."""
+    return (run_dir / "config.yaml").exists() and load_config(run_dir / "config.yaml") == dict(config)
+
+
 def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:
     """Make the directory with its resolved config.yaml; return the path of that file."""
     import yaml
@@ -102,7 +108,11 @@ def load_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{short_path(path)} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):
         raise UserError(f"{short_path(path)} is not a config: a mapping of settings is expected")
-    return {**copy.deepcopy(LATER), **{str(key): value for key, value in config.items()}}
+    whole = {**copy.deepcopy(LATER), **{str(key): value for key, value in config.items()}}
+    for (group, key), value in LATER_SETTINGS.items():
+        if isinstance(node := whole.get(group), dict) and key not in node and takes(str(node.get("_target_")), key):
+            node[key] = value
+    return whole
 
 
 def short_path(path: Path) -> str:

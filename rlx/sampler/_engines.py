@@ -4,7 +4,7 @@ token ids, each with a seed of its own."""
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,10 +15,14 @@ from transformers import PreTrainedModel
 from rlx.core.error import UserError
 from rlx.model.weights import plain_weights
 from rlx.process import processes
+from rlx.process.device import random_state_kept
 
 # Of vLLM's own; a setting that is there already stays.
 ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-REQUESTS = 64  # to a server at once
+REQUESTS = (
+    256  # to a server at once, of all processes together: as many rows as vLLM works on at once, unless it is told
+)
+ROWS = 256  # in one request, where rows have no seeds of their own
 
 
 class EngineRow(NamedTuple):
@@ -36,13 +40,15 @@ class Asked:
     max_tokens: int
     temperature: float
     end_ids: tuple[int, ...]
+    seed_rows: bool  # whether each has a seed of its own
 
     def parameters(self, seed: int) -> dict[str, Any]:
         """As vLLM's SamplingParams and its server name them. No top-k, top-p or penalty: the log-probabilities of the
         losses are of the whole softmax."""
         whole = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
         ends = {"max_tokens": self.max_tokens, "stop_token_ids": list(self.end_ids), "ignore_eos": True}
-        return {"n": 1, "seed": seed, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
+        own = {"seed": seed} if self.seed_rows else {}
+        return {"n": 1, **own, "temperature": self.temperature, "logprobs": 0, **whole, **ends}
 
 
 class Colocated:
@@ -109,8 +115,10 @@ class Colocated:
         distributed.all_gather_object(shares, (list(prompts), list(seeds)), group=self.group.cpu_group)
         before = sum(len(own) for own, _ in shares[: self.group.rank_in_group])
         inputs = [{"prompt_token_ids": ids} for own, _ in shares for ids in own]
-        parameters = [SamplingParams(detokenize=False, **asked.parameters(seed)) for _, own in shares for seed in own]
-        drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
+        all_seeds = [seed for _, own in shares for seed in own]
+        parameters = [SamplingParams(detokenize=False, **asked.parameters(seed)) for seed in all_seeds]
+        with nullcontext() if asked.seed_rows else _numbers_of(all_seeds):
+            drawn = self.llm.generate(inputs, parameters, use_tqdm=False) if inputs else []
         self._sleep()
         return [_row(request.outputs[0]) for request in drawn[before : before + len(prompts)]]
 
@@ -122,7 +130,11 @@ class Colocated:
 
 class Server:
     """A server started with `vllm serve`, through TRL's client; the first process sends it the weights, by NCCL, and every
-    process asks it for its own rows."""
+    process asks it for its own rows.
+
+    A request of vLLM has one seed, and gives each of its prompts the same random numbers: so a row with a seed of its own
+    is a request of its own. Without seeds, many rows are one request.
+    """
 
     def __init__(self, policy: PreTrainedModel, url: str, weights_port: int, timeout: float) -> None:
         for name, value in ENVIRONMENT.items():
@@ -130,6 +142,10 @@ class Server:
         from trl.generation.vllm_client import VLLMClient
 
         self.client: Any = VLLMClient(base_url=url, group_port=weights_port, connection_timeout=timeout)
+        self.num_requests = max(1, REQUESTS // processes.size())
+        given = self.client.session.get_adapter(url)  # which has 64 connections
+        connections = type(given)(max_retries=given.max_retries, pool_maxsize=self.num_requests, pool_block=True)
+        self.client.session.mount(url, connections)
         self._metadata: list[tuple[str, str, list[int]]] = []
         self._device = policy.device
 
@@ -152,12 +168,24 @@ class Server:
         processes.wait()
 
     def generate(self, prompts: Sequence[list[int]], seeds: Sequence[int], asked: Asked) -> list[EngineRow]:
-        def one(ids: list[int], seed: int) -> EngineRow:
-            drawn = self.client.generate([ids], generation_kwargs=asked.parameters(seed))
-            return EngineRow(drawn["completion_ids"][0], [logps[0] for logps in drawn["logprobs"][0]])
+        size = 1 if asked.seed_rows else ROWS
+        parts = [slice(start, start + size) for start in range(0, len(prompts), size)]
 
-        with ThreadPoolExecutor(REQUESTS) as threads:
-            return list(threads.map(one, prompts, seeds))
+        def drawn(part: slice) -> list[EngineRow]:
+            said = self.client.generate(list(prompts[part]), generation_kwargs=asked.parameters(seeds[part.start]))
+            rows = zip(said["completion_ids"], said["logprobs"], strict=True)
+            return [EngineRow(ids, [logps[0] for logps in of_tokens]) for ids, of_tokens in rows]
+
+        with ThreadPoolExecutor(self.num_requests) as threads:
+            return [row for rows in threads.map(drawn, parts) for row in rows]
+
+
+@contextmanager
+def _numbers_of(seeds: Sequence[int]) -> Iterator[None]:
+    """Rows without seeds of their own draw from torch's global random numbers: inside, those of the first row's seed."""
+    with random_state_kept():
+        torch.manual_seed(seeds[0] if seeds else 0)
+        yield
 
 
 def _row(output: Any) -> EngineRow:

@@ -1,5 +1,5 @@
 """Completions by vLLM, an engine made for drawing, from the policy's weights as they are at every draw. Each row has a seed
-of its own.
+of its own, unless `seed_rows` is false.
 
 vLLM's kernels, precision and order of summation are not those that the policy learns with, so its draws are not quite the
 policy's: it says what it thought of each token, and the engine weights them (rlx/engine/importance.py). For the same
@@ -39,6 +39,7 @@ class VLLM:
     max_prompt_tokens: PositiveInt
     temperature: Positive
     importance_clip: Positive
+    seed_rows: bool
     gpu_memory_utilization: Probability
     tensor_parallel_size: PositiveInt
     sleep: bool
@@ -76,7 +77,9 @@ class VLLM:
         if (longest := max(map(len, prompts), default=0)) > self.max_prompt_tokens:
             raise UserError(f"sampler.max_prompt_tokens={self.max_prompt_tokens}: a prompt has {longest} tokens")
         eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
-        asked = Asked(self.max_new_tokens, self.temperature, tuple(eos if isinstance(eos, list) else [eos]))
+        asked = Asked(
+            self.max_new_tokens, self.temperature, tuple(eos if isinstance(eos, list) else [eos]), self.seed_rows
+        )
         with torch.autocast(
             policy.device.type, enabled=False
         ):  # vLLM and merged adapters have a precision of their own
@@ -86,7 +89,9 @@ class VLLM:
         return padded(rows, asked, pad)
 
     def _engine(self, policy: PreTrainedModel) -> Colocated | Server:
-        key = replace(self, temperature=1.0, importance_clip=1.0)  # which an engine is told with every draw, or never
+        key = replace(
+            self, temperature=1.0, importance_clip=1.0, seed_rows=True
+        )  # which an engine is told with every draw, or never
         if key not in _engines:
             self.check()
             if self.mode == "server":

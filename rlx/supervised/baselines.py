@@ -17,6 +17,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from rlx.artefact.store import Store
 from rlx.core.world import Pair
+from rlx.process import processes
 from rlx.supervised.accuracy import Scores, credit, judged, lengths, share
 from rlx.supervised.limit import length_limit
 from rlx.supervised.pairs import Preference, PreferencePairs, ended, parts, read
@@ -83,6 +84,8 @@ class PairBaselines:
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         path = store.fetch(self.pairs, seed)
+        if not processes.first():
+            return  # what the first process writes is kept
         train, heldout = read(path / "pairs.jsonl"), read(path / "heldout.jsonl")
         measured = parts(train, heldout)
         bag = BagOfWords(train)

@@ -85,7 +85,7 @@ class PairWeights:
         path = store.fetch(self.source, seed)
         trunk = load_reward_model(path) if isinstance(self.source, RewardMember) else model.reward_trunk(path).eval()
         rows = RewardRows(model, [pair.prompt for part in parts for pair in part])
-        found = [difference_features(trunk, rows, part, "features of pairs").double() for part in parts]
+        found = [difference_features(trunk, rows.of_pairs(part), "features of pairs").double() for part in parts]
         scale_H = found[0].square().mean(0).sqrt()
         return [part / torch.where(scale_H > 0, scale_H, 1.0) for part in found]
 

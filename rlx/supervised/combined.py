@@ -16,8 +16,7 @@ from transformers import PreTrainedConfig
 
 from rlx.artefact.store import Store
 from rlx.model.average import averaged_directory
-from rlx.model.score_head import load_reward_model, score_rows
-from rlx.process import processes
+from rlx.model.score_head import load_reward_model, shared_scores
 from rlx.process.device import on_device
 from rlx.process.progress import stage
 from rlx.reward.warm import warm_weights
@@ -37,7 +36,7 @@ class MembersOnPairs:
     the `diagonal` and the accuracy of the `scores` averaged with the same weights).
 
     All are measured on all held-out pairs, and on at most `rlx.supervised.pairs.MAX_MEASURED` training pairs with true
-    labels and as many with flipped ones.
+    labels and as many with flipped ones. Several processes score a share each.
     """
 
     VERSION: ClassVar[int] = 1
@@ -47,8 +46,6 @@ class MembersOnPairs:
     def build(self, directory: Path, store: Store, seed: int) -> None:
         pairs = store.fetch(self.members[0].pairs, seed)
         paths = [store.fetch(member, seed) for member in self.members]
-        if not processes.first():
-            return  # what the first process writes is kept
         measured = parts(read(pairs / "pairs.jsonl"), read(pairs / "heldout.jsonl"))
         with stage("reward models on pairs", len(paths) + (1 + len(LINE)) * (len(paths) > 1)) as bar:
             scorer = _PairScorer(self.members[0], measured)
@@ -88,17 +85,13 @@ class _PairScorer:
     def __init__(self, member: RewardMember, measured: dict[str, list[Preference]]) -> None:
         self.parts = measured
         rows = RewardRows(member.model, [pair.prompt for part in measured.values() for pair in part])
-        self.rows = [
-            rows.row(pair.prompt, completion)
-            for part in measured.values()
-            for pair in part
-            for completion in (pair.chosen, pair.rejected)
-        ]
+        pairs = rows.of_pairs([pair for part in measured.values() for pair in part])
+        self.rows = [ids for both in zip(pairs.chosen, pairs.rejected, strict=True) for ids in both]
 
     def of(self, path: Path) -> tuple[PreTrainedConfig, Values]:
         """The config of the reward model at `path`, and the model's raw scores by part."""
         model = on_device(load_reward_model(path))
-        scores_B = score_rows(model, self.rows).double().numpy()
+        scores_B = shared_scores(model, self.rows).double().numpy()
         values, start = {}, 0
         for name, part in self.parts.items():
             own_B2 = scores_B[start : start + 2 * len(part)].reshape(-1, 2)

@@ -18,6 +18,7 @@ from rlx.model.checkpoint import local_directory
 from rlx.model.recipe import Model
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import encode_completion, encode_prompt
+from rlx.process import processes
 from rlx.process.device import on_device
 from rlx.supervised.accuracy import judged
 from rlx.supervised.limit import length_limit, say_left_out
@@ -62,28 +63,19 @@ class GoldModel:
         path = store.fetch(SFTPolicy(self.world, self.model, self.sft, 0), seed)
         trunk = self.model.reward_trunk(path)
         rows = RewardRows(self.model, [pair.prompt for pair in train])
-        weight_H, _ = probe(trunk.eval(), rows, train, self.reward_model.probe_l2)
+        encoded = rows.of_pairs(train)
+        weight_H, _ = probe(trunk.eval(), encoded, self.reward_model.probe_l2)
         with torch.no_grad():
             trunk.score.weight.copy_(weight_H[None])  # pyright: ignore
         learning_rate, dropout = like.drawn(seed)
         training = self.reward_model.training("gold model", learning_rate, seed_of("gold model", seed))
         reference = read_reference_set(store.fetch(like.reference_set, seed))
-        made = train_member(
-            Member(
-                self.model,
-                trunk.train(),
-                dropout,
-                training,
-                train,
-                None,
-                None,
-                [ended(p) for p in heldout],
-                *reference,
-                base_address(self.model, path, trunk, store),
-            ),
-            directory,
-            store.training_context(self, seed),
+        heldout = [ended(pair) for pair in heldout]
+        base = base_address(self.model, path, trunk, store)
+        member = Member(
+            self.model, trunk.train(), dropout, training, rows, encoded, None, None, heldout, seed, *reference, base
         )
+        made = train_member(member, directory, store.training_context(self, seed))
         (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
 
 
@@ -128,6 +120,12 @@ def gold_judge(world: World, model: Model, sft: SFT, reward_model: RewardModel, 
     return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model")
 
 
+def judged_together(judge: Judge, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
+    """Gold's scores, of which each of several processes computes a share. All must call this with the same completions."""
+    mine = processes.share(len(prompts))
+    return processes.concatenated(judge.score(prompts[mine], completions[mine]))
+
+
 @dataclass(frozen=True)
 class GoldOnPairs:
     """gold.json: the row (`rlx.supervised.accuracy.judged`) of the gold judge on the members' held-out pairs."""
@@ -146,7 +144,8 @@ class GoldOnPairs:
 
         def scores(pairs: list[Preference]) -> tuple[list[float], list[float]]:
             prompts = [pair.prompt for pair in pairs]
-            return judge.score(prompts, [p.chosen for p in pairs]), judge.score(prompts, [p.rejected for p in pairs])
+            chosen_B = judged_together(judge, prompts, [p.chosen for p in pairs])
+            return chosen_B, judged_together(judge, prompts, [p.rejected for p in pairs])
 
         row = judged("gold", {"heldout": heldout}, scores)
         (directory / "gold.json").write_text(json.dumps(row, indent=1, sort_keys=True))

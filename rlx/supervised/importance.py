@@ -30,8 +30,7 @@ from rlx.attribution.importance import (
 from rlx.attribution.shapley import shapley
 from rlx.core.world import FactorWorld, Judge
 from rlx.model.average import averaged_directory
-from rlx.model.score_head import load_reward_model, score_rows
-from rlx.process import processes
+from rlx.model.score_head import load_reward_model, shared_scores
 from rlx.process.device import on_device
 from rlx.process.progress import stage
 from rlx.reward.warm import warm_weights
@@ -67,8 +66,6 @@ class FactorImportance:
         name = "heldout.jsonl" if self.split == "heldout" else "pairs.jsonl"
         given = read(store.fetch(self.pairs, seed) / name)[: self.num_texts // 2]
         paths = [store.fetch(member, seed) for member in self.members]
-        if not processes.first():
-            return  # what the first process writes is kept
         reduced = Reduced(world, given)
         with stage("importance of factors", max(1, len(paths) + (len(paths) > 1))) as bar:
             rows, scaled = self._of_members(reduced, paths, bar)
@@ -121,7 +118,8 @@ class Reduced:
 
     def encoded(self, rows: RewardRows) -> "Encoded":
         """The texts as ids of a reward model."""
-        return Encoded([rows.row(prompt, completion) for prompt, completion in self.distinct], self.places_SB)
+        prompts, completions = zip(*self.distinct, strict=True)
+        return Encoded(rows.rows(prompts, completions), self.places_SB)
 
     def of_judge(self, judge: Judge) -> Tensor:
         """Gold's values of all coalitions, (S, B) in float64."""
@@ -157,7 +155,7 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Distinct rows of ids, and which of them each coalition of each text is."""
+    """Distinct rows of ids, and which of them each coalition of each text is. Several processes score a share each."""
 
     rows: list[list[int]]
     places_SB: Tensor
@@ -165,7 +163,7 @@ class Encoded:
     def of_model(self, path: Path) -> tuple[Tensor, PreTrainedConfig]:
         """Raw scores of all coalitions, (S, B) in float64, and the config of the reward model at `path`."""
         model = on_device(load_reward_model(path))
-        return score_rows(model, self.rows).double()[self.places_SB], model.config
+        return shared_scores(model, self.rows).double()[self.places_SB], model.config
 
 
 def orders(values: Sequence[Tensor]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rlx.model.tokens import decode_completion
 from rlx.process import processes
 from rlx.process.device import on_device
 from rlx.process.progress import stage
-from rlx.supervised.gold import gold_judge
+from rlx.supervised.gold import gold_judge, judged_together
 from rlx.supervised.pairs import prompt_of
 from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.reward_model import RewardMember, RewardModel
@@ -181,7 +181,7 @@ class PoolGold:
         with stage("gold scores of the pool", len(completions)) as bar:
             for start in range(0, len(completions), COMPLETIONS_AT_A_TIME):
                 part = slice(start, start + COMPLETIONS_AT_A_TIME)
-                scores += judge.score(prompts[part], completions[part])
+                scores += judged_together(judge, prompts[part], completions[part])
                 factors += judge.factors(prompts[part], completions[part])
                 bar.advance(len(completions[part]))
         save_file({"gold": torch.tensor(scores, dtype=torch.float64)}, directory / "gold.safetensors")

@@ -22,6 +22,7 @@ from rlx.supervised.member import Member, base_address, train_member
 from rlx.supervised.pairs import CleanPairs, PreferencePairs, read
 from rlx.supervised.probe import ScoreHead, load_head
 from rlx.supervised.reference_set import ReferenceSet, read_reference_set
+from rlx.supervised.reward_rows import RewardRows
 from rlx.supervised.sft import SFT, SFTPolicy
 from rlx.supervised.trl_trainers import FitSettings
 
@@ -145,6 +146,8 @@ class RewardMember:
         learning_rate, dropout = self.drawn(seed)
         policy, folder = self.trunk()
         pairs = store.fetch(self.pairs, seed)
+        train = read(pairs / "pairs.jsonl")
+        rows = RewardRows(self.model, [pair.prompt for pair in train])
         prompts, completions = read_reference_set(store.fetch(self.reference_set, seed))
         r = self.reward_model
         training = r.training(f"reward model {self.index}", learning_rate, seed_of("reward model", seed, self.index))
@@ -158,10 +161,12 @@ class RewardMember:
             trunk,
             dropout,
             training,
-            read(pairs / "pairs.jsonl"),
+            rows,
+            rows.of_pairs(train),
             self.weights(store, seed),
             self.penalty(store, seed),
             read(pairs / "heldout.jsonl"),
+            seed,
             prompts,
             completions,
             base_address(self.model, path, trunk, store),

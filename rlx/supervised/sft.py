@@ -56,6 +56,7 @@ class SFTPolicy:
         tokenizer, training_context = self.model.tokenizer(), store.training_context(self, seed)
         demonstrations, left_out = length_limit(self.world, tokenizer).demonstrations(self.world.demonstrations(seed))
         say_left_out(f"SFT policy {self.index}", left_out)
+        demonstrations = self.world.to_train_on("demonstrations", demonstrations)
         if not demonstrations:
             raise UserError(
                 f"no demonstration is left to train an SFT policy on ({left_out or 'the world has none'}); "

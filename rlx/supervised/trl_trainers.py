@@ -31,6 +31,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from rlx.artefact import training_state
 from rlx.artefact.store import TrainingContext
+from rlx.compute.universal import make_readable
 from rlx.core.error import UserError
 from rlx.model.adapter import adapter_of
 from rlx.model.precision import cast, with_full_precision
@@ -176,7 +177,7 @@ def _train(trainer: SFTTrainer | RewardTrainer, training: FitSettings, training_
         trainer.add_callback(_Watch(training, bar))
         trainer.add_callback(_Checkpoints(training_context))
         if checkpoint := training_state.latest(training_context.folder):
-            checkpoint.check(training_context.layout, f"the {training.name}")
+            make_readable(checkpoint, training_context.layout, f"the {training.name}", trainer)
             if processes.first():
                 log.info("%s: going on after update %d of %d", training.name, checkpoint.step, num_updates)
             bar.advance(checkpoint.step)
@@ -195,7 +196,7 @@ class _Trained:
         if isinstance(head := getattr(model, "score", None), torch.nn.Linear):
             with_full_precision(head)  # trained whole beside adapters, too
         self._blank: Any = None
-        if processes.size() > 1:  # a back end may take the model apart
+        if processes.grouped():  # a back end may take the model apart
             self._blank = blank_of(model if lora is None else get_peft_model(copy.deepcopy(model), copy.deepcopy(lora)))
 
     def finished(self, model: Any) -> PreTrainedModel:

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from rlx.core.numbers import Fraction, PositiveInt
 from rlx.core.seed import seed_of
-from rlx.core.world import AnyPair, Demonstration, Pair, PairUse, Prompt, Split
+from rlx.core.world import AnyItem, Demonstration, Pair, Prompt, Split, Use
 from rlx.world.lab_language import request
 from rlx.world.lab_language.generator import respond
 from rlx.world.lab_language.judge import LabJudge
@@ -72,7 +72,7 @@ class Lab:
         """None: drawn from the SFT policy."""
         return None
 
-    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
+    def to_train_on(self, whose: Use, fitting: Sequence[AnyItem]) -> Sequence[AnyItem]:
         """All: as many as were asked for were drawn."""
         return fitting
 

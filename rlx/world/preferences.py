@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Fraction, PositiveInt
-from rlx.core.world import AnyPair, Demonstration, Judge, Messages, Pair, PairUse, PreferenceModel, Prompt, Split
+from rlx.core.world import AnyItem, Demonstration, Judge, Messages, Pair, PreferenceModel, Prompt, Split, Use
 from rlx.world.bad_record import OnBadRecord
 from rlx.world.conversation import RawPreference
 from rlx.world.preference_data import Columns, PreferenceData, read_data
@@ -79,7 +79,7 @@ class Preferences:
             "min_heldout_prompts",
         )
         numbers = {name: value for name, value in asdict(self).items() if name not in paths}
-        for name in ("max_pairs", "max_gold_pairs"):
+        for name in ("max_pairs", "max_gold_pairs", "max_demonstrations"):
             if numbers[name] is not None:  # it took its part before the length limit once
                 numbers[f"{name} that fit"] = numbers.pop(name)
         # What is left out decides the data too, and is the same for a file that was mended by leaving it out.
@@ -110,7 +110,7 @@ class Preferences:
                 "no demonstrations are left to train the SFT policy on; make world.demonstration_share larger"
             )
         order = sorted(dict.fromkeys(given), key=lambda d: point("demonstration", data_seed, prompt_id(d[0]), d[1]))
-        return [Demonstration(self._prompt(prompt), text) for prompt, text in order[: self.max_demonstrations]]
+        return [Demonstration(self._prompt(prompt), text) for prompt, text in order]
 
     def pairs(self, data_seed: int) -> list[Pair]:
         """The proxies' pairs, clean (label noise comes later) and whatever their length, in a random order that does not
@@ -131,11 +131,14 @@ class Preferences:
         self._demand(len(pairs), "pairs for the gold model", "min_pairs", "gold_share", "larger")
         return pairs
 
-    def to_train_on(self, whose: PairUse, fitting: Sequence[AnyPair]) -> Sequence[AnyPair]:
-        """The first `max_pairs` (for gold `max_gold_pairs`) of the pairs within the length limits.
+    def to_train_on(self, whose: Use, fitting: Sequence[AnyItem]) -> Sequence[AnyItem]:
+        """The first `max_pairs` (for gold `max_gold_pairs`, of demonstrations `max_demonstrations`) of those within the
+        length limits.
 
-        Raises: UserError where those are fewer than `min_pairs`.
+        Raises: UserError where pairs are fewer than `min_pairs`.
         """
+        if whose == "demonstrations":
+            return fitting[: self.max_demonstrations]
         if len(fitting) < self.min_pairs:
             what = "the proxies" if whose == "proxies" else "the gold model"
             raise UserError(

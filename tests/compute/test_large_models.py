@@ -1,6 +1,6 @@
 """What large models need changes no number: adapters whose start is the policy itself, logits in chunks, activations
-computed again, weights and optimiser spread over two processes, members in one of the two, all together against one process without any of it but
-the adapters."""
+computed again, weights and optimiser spread over two processes, each member of an ensemble in one of the two; all of it
+against one process without any of it but the adapters."""
 
 import json
 import shlex

@@ -62,7 +62,7 @@ def rows(run: Path) -> list[dict]:
 
 
 def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not list(folder.glob(pattern)):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, f"no {pattern}"

@@ -3,15 +3,16 @@ from pathlib import Path
 import yaml
 
 from rlx.command.compose import compose
-from rlx.core.settings import Settings, SlurmSettings, SweepSettings, settings_of
+from rlx.core.settings import PlanSettings, Settings, SlurmSettings, SweepSettings, settings_of
 
 TRAIN = yaml.safe_load((Path(__file__).parents[2] / "conf" / "train.yaml").read_text())
 
 
 def test_the_settings_are_exactly_the_top_level_numbers_of_train_yaml():
-    assert set(Settings.__dataclass_fields__) == set(TRAIN) - {"defaults", "hydra", "sweep", "slurm"}
+    assert set(Settings.__dataclass_fields__) == set(TRAIN) - {"defaults", "hydra", "sweep", "slurm", "plan"}
     assert set(SweepSettings.__dataclass_fields__) == set(TRAIN["sweep"])
     assert set(SlurmSettings.__dataclass_fields__) == set(TRAIN["slurm"])
+    assert set(PlanSettings.__dataclass_fields__) == set(TRAIN["plan"])
     for name in ("evaluation", "checkpoint", "torch_optimizer"):
         assert set(Settings.__dataclass_fields__[name].type.__dataclass_fields__) == set(TRAIN[name])
 

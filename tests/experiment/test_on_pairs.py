@@ -40,6 +40,21 @@ def test_a_member_is_told_by_its_training_and_measured_with_the_others(paths, me
     assert judge_rows([], {}) == []
 
 
+def shaped(folder, **config):
+    return written(folder, "config.json", {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2} | config)
+
+
+def test_the_row_of_gold_tells_where_gold_comes_from(tmp_path, paths, member):
+    def origin(members, given=None, **more):
+        return next(row for row in judge_rows(members, paths | more, given) if row["kind"] == "gold").get("origin")
+
+    shaped(member, architectures=["LlamaForSequenceClassification"])
+    assert origin([member], **{"gold reward model": tmp_path / "gold"}) == "trained"
+    assert origin([member], shaped(tmp_path / "one", _name_or_path="elsewhere")) == "alike"
+    assert origin([member], shaped(tmp_path / "two", hidden_size=128)) == "other"
+    assert origin([member]) is None and origin([], tmp_path / "one") is None
+
+
 def test_the_summary_has_each_judge_by_name_and_not_the_line(paths, member):
     assert judge_metrics(judge_rows([member], paths)) == {
         "pairs/heldout_accuracy_member_3": 0.7, "pairs/flipped_given_back_member_3": 0.25,

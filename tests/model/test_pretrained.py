@@ -25,6 +25,13 @@ def test_pickled_weights_are_not_loaded(tmp_path):
         pretrained(tmp_path).policy(None)
 
 
+def test_a_gguf_file_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    for path in (tmp_path, tmp_path / "model.gguf"):
+        with pytest.raises(UserError, match=rf"model.path={path}: GGUF, .*convert it to a directory with safetensors"):
+            pretrained(path).policy(None)
+
+
 def test_a_hub_model_that_is_not_cached_says_so_offline(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"model.path=nobody/nothing: not in the Hub cache"):

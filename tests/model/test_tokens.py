@@ -4,13 +4,15 @@ import pytest
 from word_world import TEMPLATE, word_tokenizer
 
 from rlx.core.error import UserError
-from rlx.core.world import Prompt
+from rlx.core.world import Completion, Prompt
 from rlx.model.tokens import (
     check_completion,
     check_templates,
     decode_completion,
     encode_completion,
+    encode_completions,
     encode_prompt,
+    encode_prompts,
     pad_token_for,
     translate_completion,
     translate_prompt,
@@ -34,6 +36,21 @@ def test_prompt_and_completion_have_the_ids_that_trl_gives_their_joined_text_in_
     tokenizer = word_tokenizer()
     joined = tokenizer("say cat good cat" + " " + tokenizer.eos_token)["input_ids"]
     assert encode_prompt(tokenizer, "say cat") + encode_completion(tokenizer, "good cat") == joined
+
+
+def test_texts_that_are_tokenised_together_have_the_ids_that_each_has_alone():
+    tokenizer = with_template(TEMPLATE)
+    prompts = ["say cat", (("user", "say dog"),), "say", (("user", "now"), ("assistant", "it")), "say cat"]
+    own = [[1, 4, 10], [1, 14, 4, 11, 15], [1, 4], [1, 14, 6, 15, 5, 15], [1, 4, 10]]
+    # A template writes its special tokens itself, and this one writes no <s>.
+    own[1], own[3] = own[1][1:], own[3][1:]
+    assert encode_prompts(tokenizer, prompts) == own == [encode_prompt(tokenizer, text) for text in prompts]
+    texts = [Completion("good cat", True), Completion("", False), Completion("", True), Completion("bad", False)]
+    found = encode_completions(tokenizer, texts)
+    assert found == [encode_completion(tokenizer, c.text, c.ended) for c in texts]
+    assert found == [[8, 10, 2], [], [2], [9]] and encode_prompts(tokenizer, []) == []
+    with pytest.raises(UserError, match="a prompt has no tokens"):
+        encode_prompts(word_tokenizer(bos=False), ["say cat", ""])
 
 
 def test_a_prompt_that_brings_its_own_bos_is_refused():

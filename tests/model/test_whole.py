@@ -13,7 +13,15 @@ from rlx.compute.launcher import launch
 from rlx.model.whole import is_spread, plain_copy, whole_state
 
 TWO = DDP(
-    num_processes=2, num_nodes=1, num_threads=1, micro_batch_size=None, rows=8, gradient_checkpointing=False, grace=10
+    num_processes=2,
+    num_nodes=1,
+    num_threads=1,
+    micro_batch_size=None,
+    rows=8,
+    place_members=False,
+    gradient_checkpointing=False,
+    grace=10,
+    timeout=600,
 )
 
 

@@ -17,8 +17,10 @@ def processes(number: int = 1) -> DDP:
         num_threads=torch.get_num_threads(),
         micro_batch_size=None,
         rows=8,
+        place_members=False,
         gradient_checkpointing=False,
         grace=1.0,
+        timeout=600.0,
     )
 
 
@@ -46,8 +48,11 @@ def test_who_will_launch_several_goes_on_seeing_all_gpus(monkeypatch):
 
 def test_a_launchers_worker_goes_on_seeing_all_gpus_and_takes_its_own(monkeypatch):
     chosen = []
-    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "2,3"}.items():
+    worker = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in {**worker, "CUDA_VISIBLE_DEVICES": "2,3"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("rlx.compute._processes.leave_stacks", lambda: None)
+    monkeypatch.setattr("rlx.process.processes.have_patience", lambda patience: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, timeout: chosen.append(backend))

@@ -62,7 +62,7 @@ def test_the_page_has_the_weights_their_baselines_and_the_distrusted_texts_escap
         "70.0 % [66.0, 74.0]",
         "weight 0.012 · its label was flipped",
         "weight 0.020 · its label is right",
-        "user: tell me",
+        '<span class="prompt" dir="auto">tell me',
     ):
         assert words in source, words
     assert "<script>" not in source and "&lt;script&gt;" in source and "<h1>escaped" not in source

@@ -54,6 +54,15 @@ def test_the_sentences_name_what_is_primary_and_where_members_and_gold_differ(re
     ]
 
 
+def test_importance_that_lies_in_one_group_is_told_as_what_it_may_be(record):
+    for row in record.importance["rows"]:
+        row["share"] = dict(zip(GROUPS, (0.96, 0.03, 0.01), strict=True))
+    assert (
+        "Nearly all of it lies in topic: nothing else counts, or these texts hold little of the other groups."
+        in importance.sentences(record)
+    )
+
+
 def test_members_that_were_held_to_a_reference_say_how_near_they_came(record):
     held = [
         member | {"held_to": row["share"]}

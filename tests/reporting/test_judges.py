@@ -3,8 +3,11 @@ import json
 import pytest
 from synthetic_run import write_run
 
-from rlx.reporting.judges import about_gold, about_limit, line, table
+from rlx.reporting.card import model_card
+from rlx.reporting.evidence import gather
+from rlx.reporting.judges import about_gold, about_limit, about_proxy, about_sample, line, table
 from rlx.reporting.rendering import render
+from rlx.reporting.verdict import GUESSES, verdict
 from rlx.run.record import load_record
 
 
@@ -78,6 +81,51 @@ def test_a_gold_of_chance_means_nothing_whatever_the_longer_one_is(tmp_path, acc
     assert "such a gold measures length" not in about_gold(record)
 
 
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("trained", "It was trained from the same base as the reward models that it judges, which makes it the least"),
+        (
+            "alike",
+            "It has the architecture and the size of the reward models that it judges: if they come from one base",
+        ),
+    ],
+)
+def test_a_gold_that_may_err_as_the_proxies_do_is_told_with_the_command_for_another(tmp_path, origin, said):
+    record = of(tmp_path, judge("gold", 0.7, 0.01, 0.09, origin=origin), judge("longer", 0.6))
+    assert said in about_gold(record) and about_gold(record).endswith("rlx evaluate run world.gold=PATH.")
+    assert about_gold(record).count("It knows more than length") == 1
+    assert said in render(record, [])
+
+
+def test_a_gold_of_another_shape_or_of_unknown_origin_is_not_suspected(tmp_path):
+    for origin in ({"origin": "other"}, {}):
+        record = of(tmp_path / str(len(origin)), judge("gold", 0.7, 0.01, 0.09, **origin), judge("longer", 0.6))
+        assert "err" not in about_gold(record) and "least independent" not in about_gold(record)
+
+
+@pytest.mark.parametrize(("accuracy", "guesses"), [(0.525, True), (0.44, True), (0.6, False)])
+def test_the_headline_makes_no_claim_by_a_gold_of_chance(tmp_path, accuracy, guesses):
+    evidence = gather(of(tmp_path, judge("gold", accuracy), judge("longer", 0.62)))
+    assert evidence is not None and evidence.gold_guesses == guesses
+    assert (GUESSES in verdict(evidence).headline) == guesses
+    source = render(load_record(tmp_path / "run"), [])
+    assert (source.index("Gold is a reward model") < source.index("against the start over")) == guesses
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [(0.52, "which is not distinguishable from chance"), (0.4, "which is worse than chance"), (0.7, "")],
+)
+def test_a_proxy_that_guesses_is_told(tmp_path, accuracy, said):
+    record = of(tmp_path, judge("warm", accuracy), judge("mean", 0.9))
+    assert record.choice("reward") == "warm"
+    told = about_proxy(record)
+    assert said in told and bool(told) == bool(said)
+    assert told in render(record, []) and told in model_card(record)
+    assert about_proxy(of(tmp_path / "other", judge("mean", accuracy))) == ""  # nothing tells what was optimised
+
+
 def test_a_gold_that_labelled_the_pairs_itself_is_not_spoken_of(tmp_path):
     assert about_gold(of(tmp_path, judge("longer", 0.549, limit=None))) == ""
 
@@ -103,3 +151,16 @@ def test_the_line_between_two_members_is_a_table_of_its_own(tmp_path):
 def test_a_page_of_a_run_from_before_judges_were_measured_is_made(tmp_path):
     record = of(tmp_path)
     assert line(record)[1] == [] and about_limit(record) == [] and "From member 0" not in render(record, [])
+
+
+def test_the_page_says_on_how_many_of_the_training_pairs_judges_are_measured(tmp_path):
+    record = of(tmp_path)
+    assert about_sample(record) == ""  # of a run from before it was counted
+    numbers = {"pairs": 2600, "flipped_pairs": 600, "pairs_measured": {"train_clean": 512, "train_flipped": 600}}
+    record.members[0].update(numbers)
+    said = "Of the training pairs, judges are measured on 512 of 2,000 with true labels."
+    assert about_sample(record) == said and said in render(record, [])
+    record.members[0]["pairs_measured"]["train_flipped"] = 512
+    assert about_sample(record).endswith("512 of 2,000 with true labels and 512 of 600 with flipped ones.")
+    record.members[0]["pairs_measured"] = {"train_clean": 2000, "train_flipped": 600}
+    assert about_sample(record) == ""

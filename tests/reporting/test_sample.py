@@ -10,6 +10,12 @@ def test_words_that_repeat_a_run_of_four_are_marked_and_nothing_is_lost():
     assert parts == (("a b c d  e ", False), ("a b c d", True), (" f\n", False))
 
 
+def test_the_bars_of_a_table_are_no_words_that_repeat():
+    table = "| a | b |\n| - | - |\n| - | - |\n| c | d |"
+    assert spans(table) == ((table, False),)
+    assert spans("a | b c d - a b | c d !")[1] == ("a b | c d", True)
+
+
 def test_a_text_without_repetition_is_one_span_and_an_empty_one_none():
     assert spans("a b c") == (("a b c", False),)
     assert spans("") == ()
@@ -42,4 +48,5 @@ def test_a_lone_sample_is_called_so():
 
 def test_messages_are_shown_with_their_roles():
     assert plain([["system", "be kind"], ["user", "hello"]]) == "system: be kind\nuser: hello"
-    assert plain([{"role": "user", "content": "hello"}]) == "user: hello"
+    assert plain([{"role": "user", "content": "hello"}]) == plain([["user", "hello"]]) == "hello"
+    assert plain([["assistant", "hello"]]) == "assistant: hello"

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from rlx.reporting.evidence import Estimate, Evidence, LengthControlled
+from rlx.reporting.evidence import CutOff, Estimate, Evidence, LengthControlled
 from rlx.reporting.verdict import bounds, number, percent, size, verdict
 
 UP, FLAT, DOWN = Estimate(0.62, 0.5, 0.74), Estimate(0.05, -0.08, 0.18), Estimate(-0.4, -0.6, -0.2)
@@ -42,6 +42,31 @@ def test_a_fall_from_the_peak_while_the_proxy_rose_is_over_optimisation():
         "Gold was highest at step 60 and has fallen by 0.30 SD [0.10, 0.50] since, "
         "while the proxy rose by 0.40 SD [0.20, 0.60]: over-optimisation."
     )
+
+
+def test_many_answers_that_the_length_limit_cuts_off_are_told_and_few_are_not():
+    said = judged(cut_off=CutOff(0.6, 0.75, 48)).sentences
+    assert said[2] == (
+        "The length limit of 48 tokens cuts off 60 % of its answers and 75 % of the start's: gold judges beginnings, and a "
+        "difference in length does not show. A higher world.max_completion_tokens lets them end."
+    )
+    assert any("cuts off 2 %" in sentence for sentence in judged(cut_off=CutOff(0.02, 0.4, None)).sentences)
+    assert (
+        judged(cut_off=CutOff(0.4, 0.0, 48))
+        .sentences[2]
+        .endswith(
+            "40 % of its answers and 0 % of the start's: it writes longer answers than the start, or no longer ends them."
+        )
+    )
+    assert judged(cut_off=CutOff(0.2, 0.1, 48)).sentences == judged().sentences
+
+
+def test_a_gold_that_guesses_bears_no_claim():
+    result = judged(gold_guesses=True)
+    assert result.headline == "Better than the start, by a gold that is not distinguishable from chance"
+    assert result.tone == "unclear"
+    unmoved = judged(gold_guesses=True, gold=FLAT, win_rate=COIN)
+    assert unmoved.headline == "Not distinguishable from the start"
 
 
 def test_a_fall_within_the_noise_is_not_called_one():
@@ -129,6 +154,7 @@ def test_a_gain_that_vanishes_at_equal_length_is_a_caution():
     assert result.sentences[2].endswith("not distinguishable from no change, so length may be the whole gain.")
     unsure = judged(length=length, gold=FLAT, win_rate=COIN)
     assert unsure.headline == "Not distinguishable from the start" and "whole" not in unsure.sentences[2]
+    assert unsure.sentences[2].startswith("Answers are 12.00 tokens longer")  # of what is not shown nobody asks why
 
 
 def test_a_loss_may_be_length_too_and_an_equal_length_nobody_wrote_is_an_extrapolation():

@@ -84,12 +84,13 @@ def test_heads_that_did_not_start_from_one_are_said(member, caplog):
 def test_warms_scale_is_measured_on_the_device_before_the_scorer_is_moved_there(monkeypatch):
     moved, asked = [], []
 
-    def scores(model, rows):
+    def scores(model, rows, at_once):
+        assert at_once == 64
         asked.append(model in moved)
         return torch.arange(float(len(rows)))
 
     monkeypatch.setattr("rlx.reward._ensemble.on_device", lambda model: moved.append(model) or model)
-    monkeypatch.setattr("rlx.reward._ensemble.score_rows", scores)
+    monkeypatch.setattr("rlx.reward._ensemble.shared_scores", scores)
     averaged: Any = "the averaged model"
     assert LoadedMember(averaged, 0.0, 1.0, [[1], [2], [3]], None).normalised(64).mean == 1.0  # of 0, 1, 2
     assert asked == [True]

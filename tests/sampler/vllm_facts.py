@@ -34,7 +34,7 @@ PROMPTS = torch.randint(2, 64, (ROWS, LONGEST), generator=torch.Generator().manu
 MASK = torch.arange(LONGEST) >= torch.arange(ROWS)[:, None] % 20  # 5 to 24 tokens, padded on the left
 SEEDS = list(range(100, 100 + ROWS))
 SETTINGS = dict(
-    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=LONGEST, temperature=0.9, importance_clip=2.0,
+    mode="colocate", max_new_tokens=NEW, max_prompt_tokens=LONGEST, temperature=0.9, importance_clip=2.0, seed_rows=True,
     gpu_memory_utilization=0.1, tensor_parallel_size=1, sleep=False, enforce_eager=True, host="localhost", port=8000,
     weights_port=51216, timeout=60.0,
 )  # fmt: skip
@@ -85,9 +85,19 @@ def facts_of_draws(policy, sampler: VLLM) -> dict:
     turned = sampler.draw(policy, PROMPTS.flip(0), MASK.flip(0), SEEDS[::-1])
     other = sampler.draw(policy, PROMPTS, MASK, [seed + 1000 for seed in SEEDS])
     before = gap(policy, drawn)
-    many = sampler.draw(policy, PROMPTS[:1].repeat(2000, 1), MASK[:1].repeat(2000, 1), list(range(2000)))
+    repeated = (PROMPTS[:1].repeat(2000, 1), MASK[:1].repeat(2000, 1), list(range(2000)))
+    free, state = VLLM(**SETTINGS | {"seed_rows": False}), torch.get_rng_state()
+    first, same = (free.draw(policy, PROMPTS, MASK, [SEEDS[0], *range(ROWS - 1)]).ids_BT for _ in range(2))
+    differing = free.draw(policy, PROMPTS, MASK, [SEEDS[0] + 1, *range(ROWS - 1)]).ids_BT
+    kept = torch.equal(state, torch.get_rng_state())
+    unseeded = free.draw(policy, *repeated)
+    many = sampler.draw(policy, *repeated)
     with torch.no_grad():
         wanted = (policy(PROMPTS[:1][:, MASK[0]]).logits[0, -1] / SETTINGS["temperature"]).softmax(-1)
+
+    def error_of(drawn) -> float:
+        return (torch.bincount(drawn.ids_BT[:, 0], minlength=64) / 2000 - wanted).abs().max().item()
+
     stale = copy.deepcopy(policy)
     moved(policy, 1)
     after = sampler.draw(policy, PROMPTS, MASK, SEEDS)
@@ -99,7 +109,11 @@ def facts_of_draws(policy, sampler: VLLM) -> dict:
         "same seeds, same tokens": torch.equal(drawn.ids_BT, again.ids_BT),
         "same seeds in another order, same tokens": torch.equal(drawn.ids_BT, turned.ids_BT.flip(0)),
         "other seeds, other tokens": not torch.equal(drawn.ids_BT, other.ids_BT),
-        "largest error of a frequency": (torch.bincount(many.ids_BT[:, 0], minlength=64) / 2000 - wanted).abs().max().item(),
+        "largest error of a frequency": error_of(many),
+        "same first seed, same tokens": torch.equal(first, same),
+        "other first seed, other tokens": not torch.equal(first, differing),
+        "random state kept": kept,
+        "largest error of a frequency without seeds": error_of(unseeded),
         "log-probabilities differ by": before,
         "after an update they differ by": gap(policy, after),
         "from the policy before it by": gap(stale, after),

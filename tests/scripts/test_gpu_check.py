@@ -28,12 +28,13 @@ def test_at_toy_size_on_the_cpu_every_check_runs_and_is_right(tmp_path):
     done = run("--device", "cpu", "--small", "--out", str(tmp_path / "table.md"))
     assert done.returncode == 0, done.stderr[-2000:]
     table = (tmp_path / "table.md").read_text()
-    assert done.stdout.endswith(table) and table.count("| right |") == 6 and "wrong" not in table
+    assert done.stdout.endswith(table) and table.count("| right |") == 7 and "wrong" not in table
     for words in (
         "bfloat16",
         "the lab's start",
         "all weights: drawing",
         "adapters of rank 16: learning",
         "WARM's gain",
+        "adapters on one base: scoring by 5 members",
     ):
         assert words in table

@@ -8,7 +8,7 @@ from word_world import ARCHITECTURES, TEMPLATE, WordWorld, pretrained, reward_mo
 
 from rlx.artefact.store import Store
 from rlx.core.error import UserError
-from rlx.model.score_head import load_reward_model, pack, score_rows, score_tokens
+from rlx.model.score_head import load_reward_model, pack, score_rows, score_tokens, shared_scores
 from rlx.model.tokens import encode_completion, encode_prompt
 from rlx.reward._ensemble import load_member
 from rlx.reward.ensemble_mean import EnsembleMean
@@ -170,7 +170,7 @@ def test_a_member_is_measured_where_models_are_asked_and_only_then_taken_to_the_
     for needed in (recipe.head, recipe.reference_set):
         store.fetch(needed, 0)  # which ask models of their own
     monkeypatch.setattr("rlx.supervised.member.on_device", noting("to the device", lambda model: model))
-    monkeypatch.setattr("rlx.supervised.member.score_rows", noting("asked", score_rows))
+    monkeypatch.setattr("rlx.supervised.member.shared_scores", noting("asked", shared_scores))
     monkeypatch.setattr(torch.nn.Module, "cpu", noting("to the CPU", torch.nn.Module.cpu))
     recipe.build(tmp_path, store, 0)
     # The reference set; chosen and rejected of true, flipped and held-out pairs.

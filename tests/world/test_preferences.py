@@ -137,7 +137,10 @@ def test_fewer_pairs_are_a_part_of_more(tmp_path):
     pairs = world(path).pairs(0)
     assert world(path, max_pairs=20).to_train_on("proxies", pairs) == pairs[:20]
     assert world(path, max_gold_pairs=5).to_train_on("gold", pairs) == pairs[:5]
-    assert world(path, max_demonstrations=5).demonstrations(0) == world(path).demonstrations(0)[:5]
+    few, demonstrations = world(path, max_demonstrations=5), world(path).demonstrations(0)
+    assert few.demonstrations(0) == demonstrations  # nobody has a tokenizer yet
+    assert few.to_train_on("demonstrations", demonstrations[1::2]) == demonstrations[1::2][:5]
+    assert few.to_train_on("demonstrations", demonstrations[:3]) == demonstrations[:3]  # min_pairs is of pairs
 
 
 def test_demonstrations_are_what_was_chosen_once_each(tmp_path):
