@@ -28,7 +28,13 @@ def test_a_plan_lists_artefacts_work_time_memory_and_disk_and_writes_nothing(emp
     assert list(empty.iterdir()) == []
 
 
-def test_memory_is_told_for_each_process_of_the_chosen_compute(empty, capsys):
+@pytest.fixture
+def untraced(monkeypatch):
+    """What passes through a model is a byte, where a test is of what lies in memory."""
+    monkeypatch.setattr("rlx.estimate.passes.Passes._traced", lambda *_: 1)
+
+
+def test_memory_is_told_for_each_process_of_the_chosen_compute(empty, untraced, capsys):
     words = ["model=llama2_7b", "compute=zero3", "compute.num_processes=8", "world=preferences", "world.path=x"]
     assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.68 GB"  # 6.74e9 x 2 / 8
     with_adapters = sizes_told(words, capsys)
@@ -69,9 +75,23 @@ def test_time_is_taken_from_a_run_that_was_measured_and_scaled_to_this_length(em
     )  # 60 s + 2 x 90 s; pairs, head, reference set, 2 on pairs, importance, start completions
 
 
-def test_a_gpu_run_is_planned_for_a_card_that_is_not_there(empty, capsys):
-    words = ["plan", "model=llama3_8b", "reward=ensemble_uwo", "compute=zero2", "compute.num_processes=8"]
-    words += ["world=preferences", "world.path=pairs.jsonl"]
+AT_SIZE = ["plan", "model=llama3_8b", "reward=ensemble_uwo", "compute=zero2", "compute.num_processes=8", "world=preferences",
+           "world.path=pairs.jsonl"]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_preset_of_eight_thousand_million_parameters_fits_eighty_gigabytes_as_it_stands(empty, capsys):
+    (empty / "pairs.jsonl").write_text("")
+    config = checked(compose(AT_SIZE[1:])[0].config)
+    from rlx.estimate.size import known_size
+    from rlx.plan import _console, _room
+
+    _room(_console(), config, known_size(config["model"]), "h100")
+    assert "fits h100: at most 6" in " ".join(capsys.readouterr().out.split())  # 61 GB
+
+
+def test_a_gpu_run_is_planned_for_a_card_that_is_not_there(empty, untraced, capsys):
+    words = AT_SIZE
     pair = {"prompt": "Say it.\n\nAssistant:", "chosen": " yes", "rejected": " no"}
     (empty / "pairs.jsonl").write_text(
         "".join(json.dumps(pair | {"prompt": f"{i} {pair['prompt']}"}) + "\n" for i in range(200))
@@ -81,7 +101,7 @@ def test_a_gpu_run_is_planned_for_a_card_that_is_not_there(empty, capsys):
     assert "time: not known: this machine has no GPU" in text and "plan.device=" in text and "fits" not in text
     assert main([*words, "plan.device=h100"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "estimated for 8 x h100, not measured" in text and "fits h100" in text  # the preset as it stands
+    assert "estimated for 8 x h100, not measured" in text and "fits h100" in text
     assert main([*words, "plan.device=rtx4090"]) == 0
     assert "does not fit rtx4090" in " ".join(capsys.readouterr().out.split())
     assert main([*words, "plan.device=h10"]) == 2

@@ -47,8 +47,11 @@ def stages(config: Mapping[str, Any], size: ModelSize) -> list[Stage]:
         trained = _fitted(config, "reward_model", "reward model", reward)
         found += [Stage("score head", [*first, *probed]), Stage("reward models", [*first, *trained])]
         found.append(Stage("their accuracies", [*first, *_measured(config, reward)]))
+    looks = max(config["evaluation"]["num_prompts"], config["evaluation"]["final_num_prompts"])
+    found.append(Stage("start completions", [*first, *_drawn_by_the_start(config, size, looks)]))
     if not has_steps(config):
-        found.append(Stage("pools", [*first, *_pool(config, size)]))
+        wanted = config["optimizer"]["num_samples"] * config["evaluation"]["num_prompts"]
+        found.append(Stage("pools", [*first, *_drawn_by_the_start(config, size, wanted)]))
     return found
 
 
@@ -108,10 +111,10 @@ def offloaded(config: Mapping[str, Any]) -> bool:
     return not sharing_of(config).on_cpu
 
 
-def _pool(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
-    """Best-of-n's completions, drawn by the start."""
-    wanted = config["optimizer"]["num_samples"] * config["evaluation"]["num_prompts"]
-    at_once = min(config["sampler"].get("batch_size") or 0, -(-wanted // sharing_of(config).processes))
+def _drawn_by_the_start(config: Mapping[str, Any], size: ModelSize, wanted: int) -> list[Held]:
+    """Completions drawn as a rollout is: those of held-out prompts, and best-of-n's pools."""
+    share = -(-wanted // sharing_of(config).processes)
+    at_once = min(config["sampler"].get("batch_size") or 0, share)
     passes = frozen_passes(config, size, rank=0)
     rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
     if passes is None or not at_once:

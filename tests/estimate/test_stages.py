@@ -30,10 +30,21 @@ def test_drawing_holds_the_policy_and_what_the_batch_needs_and_a_pool_is_drawn_l
     found = of("reward_model.sampling_batch_size=16", "sampler.batch_size=32", "optimizer=bon")
     assert found["reference set, pairs"] == 4000 + passes.drawing(16, 6, 4, False)
     assert found["pools"] == 4000 + passes.drawing(32, 6, 4, False)
+    few = of(
+        "evaluation.num_prompts=4",
+        "evaluation.num_samples=4",
+        "evaluation.final_num_prompts=8",
+        "sampler.batch_size=32",
+    )
+    assert few["start completions"] == 4000 + passes.drawing(8, 6, 4, False)
     assert "pools" not in of()
 
 
 def test_an_average_maps_the_files_of_all_members():
     found = of("reward=warm", "reward.num_members=5")
     assert found["their accuracies"] >= (1 + 5) * 4 * 608
-    assert of("reward=gold").keys() == {"SFT policies", "reference set, pairs"}  # the lab's judge is a program
+    assert of("reward=gold").keys() == {
+        "SFT policies",
+        "reference set, pairs",
+        "start completions",
+    }  # the lab's judge is a program
