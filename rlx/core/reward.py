@@ -10,6 +10,8 @@ from transformers import PreTrainedTokenizerBase
 from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, Judge, Prompt
 
+ROWS = 64  # completions in one forward pass of a reward model, where compute.rows does not say
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -19,7 +21,7 @@ class Sources:
     judge: Callable[[], Judge]
     tokenizer: Callable[[], PreTrainedTokenizerBase]  # the policy's
     reference_set: Callable[[], tuple[Sequence[Prompt], Sequence[Completion]]]
-    rows: int = 64  # completions in one forward pass
+    rows: int = ROWS
     placed: bool = False  # each of several processes is to hold its share of the members, and to score the rows of all
 
 

@@ -25,7 +25,6 @@ from rlx.model.base_address import is_adapter
 from rlx.model.precision import beside_masters
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
-from rlx.supervised.gold import RewardModelJudge
 from rlx.supervised.reference_set import read_reference_set
 from rlx.supervised.start_completions import read_start_completions
 
@@ -49,8 +48,6 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
-    if isinstance(judge, RewardModelJudge):
-        judge.rows = cell.compute.rows
     given = Sources(
         members,
         lambda: judge,
@@ -60,8 +57,6 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
         cell.compute.place_members and not any(map(is_adapter, members)),
     )
     scorer = on_device(cell.reward.scorer(given))
-    if isinstance(scorer, Ensemble):
-        scorer.rows = cell.compute.rows
     masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights
 
     def beside(model: PreTrainedModel) -> PreTrainedModel:
@@ -82,20 +77,20 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     prompts = prompts_of(cell, "heldout", counts)
     drawn = paths.get("start completions")
     texts = read_start_completions(drawn) if drawn else []
-    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members), texts)
+    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members, cell.compute.rows), texts)
     return Assembly(actors, held_out, policies[0], counts)
 
 
-def singles(scorer: Scorer, members: Sequence[Path]) -> list[MemberScorer]:
+def singles(scorer: Scorer, members: Sequence[Path], rows: int) -> list[MemberScorer]:
     """Each member as a scorer of its own, to see where they disagree: an ensemble has them in memory, WARM has their mean
-    alone, and a control has none but itself."""
+    alone, and a control has none but itself. `rows`: completions in one forward pass of those that are loaded here."""
     if not members:
         return [scorer]
     if isinstance(scorer, Ensemble) and scorer.num_members == len(members):
         return list(scorer.singles())
     if torch.cuda.is_available() and not all(map(is_adapter, members)):
-        return [LoadedToScore(path) for path in members]
-    return [single_model(load_member(path)) for path in members]
+        return [LoadedToScore(path, rows) for path in members]
+    return [single_model(load_member(path), rows) for path in members]
 
 
 @dataclass(frozen=True)
@@ -103,9 +98,10 @@ class LoadedToScore:
     """A member that is on the GPU only while it scores: it scores at evaluations alone, and WARM is to cost one model."""
 
     path: Path
+    rows: int
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        scorer = on_device(single_model(load_member(self.path)))
+        scorer = on_device(single_model(load_member(self.path), self.rows))
         return scorer.member_scores(prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT)
 
 

@@ -107,7 +107,8 @@ class Cell:
         return local_directory(self.world.gold, None, "world.gold")
 
     def judge(self) -> Judge:
-        return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, self.settings.data_seed)
+        seed, rows = self.settings.data_seed, self.compute.rows
+        return gold_judge(self.world, self.model, self.sft, self.reward_model, self.store, seed, rows)
 
     def recipes(self) -> dict[str, Recipe]:
         """Every artefact that the cell needs, by name, in the order in which they are built."""

@@ -72,10 +72,11 @@ def external(cell: Cell, policy_name: str, start_name: str) -> External:
 
     scorer: Scorer = NoProxy()
     if members:
-        scorer = on_device(cell.reward.scorer(Sources(members, lambda: judge, lambda: tokenizer, reference_set)))
+        sources = Sources(members, lambda: judge, lambda: tokenizer, reference_set, cell.compute.rows)
+        scorer = on_device(cell.reward.scorer(sources))
     proxy = Proxy(scorer, cell.settings.proxy)
     actors = RolloutModels(start, proxy, cell.sampler, cell.compute.rows, tokenizer, None)
     prompts = prompts_of(cell, "heldout", {})
-    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members))
+    held_out = HeldOut(prompts, actors, start, judge, singles(scorer, members, cell.compute.rows))
     artefacts = {name: path.name for name, path in paths.items()}
     return External(policy, held_out, artefacts, judge_rows(members, paths, cell.given_gold()))

@@ -67,7 +67,7 @@ class DecodedRun:
         large = load_policy(cell.model, directory, "decoder.policy")
         policy = fused(large, chosen, cell, self.config)
         measured = evaluated(self.assembly.held_out, policy, self.num_prompts, cell)
-        row, judge, prompts = dict(measured.row), cell.judge(), measured.evaluation.prompts
+        row, judge, prompts = dict(measured.row), self.assembly.held_out.judge, measured.evaluation.prompts
         named = {"decoder/model_gold": self.run_dir}
         named |= {f"decoder/expert_gold_{i}": Path(word) for i, word in enumerate(chosen.experts)}
         for name, other in named.items():

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.paper import Paper
-from rlx.core.reward import Sources
+from rlx.core.reward import ROWS, Sources
 from rlx.model.score_head import RewardModel, load_reward_model, score_rows, shared_scores
 from rlx.model.tokens import translate_completion, translate_prompt
 from rlx.process import processes
@@ -50,7 +50,7 @@ class LoadedMember:
 
     def normalised(self, at_once: int) -> "LoadedMember":
         """The same model on the scale of its own scores on the reference set, measured now (its weights are new)."""
-        mean, std = mean_and_std(self.reference_scores(at_once))
+        mean, std = _mean_and_std(self.reference_scores(at_once))
         if not std > 0:
             raise UserError(
                 "the averaged reward model gives every reference completion one score; its members do not fit together"
@@ -85,11 +85,16 @@ class Ensemble:
     """
 
     def __init__(
-        self, members: Sequence[LoadedMember], aggregate: Callable[[Tensor], Tensor], mean: float, std: float
+        self,
+        members: Sequence[LoadedMember],
+        aggregate: Callable[[Tensor], Tensor],
+        mean: float,
+        std: float,
+        rows: int = ROWS,
     ) -> None:
-        self.members, self._aggregate, self.mean, self.std = members, aggregate, mean, std
+        """`rows`: completions in one forward pass; no more than ROWS_ON_CPU on a CPU."""
+        self.members, self._aggregate, self.mean, self.std, self.rows = members, aggregate, mean, std, rows
         self.num_members = len(members)
-        self.rows = 64  # completions in one forward pass; no more than ROWS_ON_CPU on a CPU
 
     @property
     def raw_std(self) -> float:
@@ -113,10 +118,7 @@ class Ensemble:
 
     def singles(self) -> list["Ensemble"]:
         """Each member as a scorer of its own, on the same model."""
-        found = [single_model(member) for member in self.members]
-        for single in found:
-            single.rows = self.rows
-        return found
+        return [single_model(member, self.rows) for member in self.members]
 
     def aggregate(self, member_scores_MB: Tensor) -> Tensor:
         """(B,)"""
@@ -129,9 +131,9 @@ def only(scores_MB: Tensor) -> Tensor:
     return scores_MB[0]
 
 
-def single_model(member: LoadedMember) -> Ensemble:
-    """One model, which is on its own scale already."""
-    return Ensemble([member], only, 0.0, 1.0)
+def single_model(member: LoadedMember, rows: int) -> Ensemble:
+    """One model, which is on its own scale already; `rows` as of `Ensemble`."""
+    return Ensemble([member], only, 0.0, 1.0, rows)
 
 
 def unpadded(
@@ -163,13 +165,19 @@ def load_ensemble(sources: Sources, aggregate: Callable[[Tensor], Tensor]) -> En
         return PlacedEnsemble(sources, aggregate)
     members = [load_member(path) for path in sources.members]
     if len(members) == 1:
-        return Ensemble(members, aggregate, 0.0, 1.0)
-    mean, std = mean_and_std(aggregate(torch.stack([m.z_scores(m.reference_scores(sources.rows)) for m in members])))
+        return Ensemble(members, aggregate, 0.0, 1.0, sources.rows)
+    scores_MB = torch.stack([m.z_scores(m.reference_scores(sources.rows)) for m in members])
+    return Ensemble(members, aggregate, *scale_of(aggregate(scores_MB)), sources.rows)
+
+
+def scale_of(aggregates_B: Tensor) -> tuple[float, float]:
+    """Return the mean and the standard deviation of an aggregate over the reference set. Raises UserError where it has no
+    spread."""
+    mean, std = _mean_and_std(aggregates_B)
     if not std > 0:
         raise UserError("reward: the members together give every reference completion one score; nothing to climb")
-    return Ensemble(members, aggregate, mean, std)
+    return mean, std
 
 
-def mean_and_std(scores_B: Tensor) -> tuple[float, float]:
-    """Return the mean and the standard deviation of B scores, as numbers."""
+def _mean_and_std(scores_B: Tensor) -> tuple[float, float]:
     return float(scores_B.mean()), float(scores_B.std(correction=0))

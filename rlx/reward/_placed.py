@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from rlx.core.error import UserError
 from rlx.core.reward import Sources
 from rlx.process import processes
-from rlx.reward._ensemble import Ensemble, load_member, mean_and_std, raw_scores, unpadded
+from rlx.reward._ensemble import Ensemble, load_member, raw_scores, scale_of, unpadded
 
 
 def place(index: int) -> int:
@@ -26,13 +25,11 @@ class PlacedEnsemble(Ensemble):
         """Raises UserError where the aggregate has no spread over the reference set."""
         paths = sources.members
         own = [load_member(path) for i, path in enumerate(paths) if place(i) == processes.rank()]
-        super().__init__(own, aggregate, 0.0, 1.0)
+        super().__init__(own, aggregate, 0.0, 1.0, sources.rows)
         self.num_members = len(paths)
         self._raw_stds = self._by_member([torch.tensor(member.std, dtype=torch.float64) for member in own])
         reference = [member.z_scores(member.reference_scores(sources.rows, shared=False)) for member in own]
-        self.mean, self.std = mean_and_std(aggregate(self._by_member(reference)))
-        if not self.std > 0:
-            raise UserError("reward: the members together give every reference completion one score; nothing to climb")
+        self.mean, self.std = scale_of(aggregate(self._by_member(reference)))
 
     @property
     def raw_std(self) -> float:

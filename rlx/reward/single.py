@@ -26,4 +26,4 @@ class Single:
 
     def scorer(self, sources: Sources) -> Scorer:
         (path,) = sources.members
-        return single_model(load_member(path))
+        return single_model(load_member(path), sources.rows)

@@ -61,4 +61,5 @@ class WARM:
             )
         with averaged_directory(sources.members, warm_weights(self.num_members)) as directory:
             averaged = load_member(directory)
-        return single_model(averaged if self.num_members == 1 else averaged.normalised(sources.rows))
+        averaged = averaged if self.num_members == 1 else averaged.normalised(sources.rows)
+        return single_model(averaged, sources.rows)

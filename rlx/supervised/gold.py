@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rlx.artefact.store import Store
 from rlx.core.error import UserError
+from rlx.core.reward import ROWS
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt, World
 from rlx.model.checkpoint import local_directory
@@ -83,9 +84,9 @@ class RewardModelJudge:
     """A reward model as gold judge, on texts, by its own tokenizer: z-normalised where it carries score_mean and
     score_std, else in its own unit."""
 
-    def __init__(self, name: str | Path, key: str) -> None:
-        self.model = on_device(load_reward_model(name, key=key))
-        self.rows = 64  # in one forward pass
+    def __init__(self, name: str | Path, key: str, rows: int = ROWS) -> None:
+        """`rows`: completions in one forward pass. `key`: the setting that gave `name`, for messages."""
+        self.model, self.rows = on_device(load_reward_model(name, key=key)), rows
         directory = local_directory(str(name), None, key)
         try:
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
@@ -111,13 +112,16 @@ class RewardModelJudge:
         return [{} for _ in completions]
 
 
-def gold_judge(world: World, model: Model, sft: SFT, reward_model: RewardModel, store: Store, seed: int) -> Judge:
-    """The world's own judge; else its checkpoint (`world.gold`); else a gold model trained on its gold pairs."""
+def gold_judge(
+    world: World, model: Model, sft: SFT, reward_model: RewardModel, store: Store, seed: int, rows: int = ROWS
+) -> Judge:
+    """The world's own judge; else its checkpoint (`world.gold`); else a gold model trained on its gold pairs. `rows`:
+    completions in one forward pass of a reward model."""
     if (judge := world.judge()) is not None:
         return judge
     if (checkpoint := world.gold) is not None:
-        return RewardModelJudge(checkpoint, "world.gold")
-    return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model")
+        return RewardModelJudge(checkpoint, "world.gold", rows)
+    return RewardModelJudge(store.fetch(GoldModel(world, model, sft, reward_model), seed), "gold model", rows)
 
 
 def judged_together(judge: Judge, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[float]:
