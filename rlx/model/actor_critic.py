@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
+from rlx.model.bare import is_adapter_free
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
 from rlx.process.device import random_state_kept
@@ -33,12 +34,13 @@ class ActorCritic:
         against: ReferenceLogits | None = None,
         states: bool = False,
         values: bool = True,
+        logps: bool = True,
         **kwargs,
     ):
         """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?, "compared"?}
         (B, T) of the last `completion_length` ids; the value at t is of the state before token t. `against` is another model
         to compare next-token distributions with, of which `states=True` gives what that takes: {"states"} (B, T, D) alone.
-        `values=False`: the critic, where there is one, is not asked."""
+        `values=False`: the critic, where there is one, is not asked; `logps=False`: it alone is."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
@@ -50,6 +52,9 @@ class ActorCritic:
             "use_cache": False,
         }
         before = slice(-completion_length - 1, -1)
+        critic, value_head = getattr(self, "critic", None), getattr(self, "value_head", None)
+        if not logps and critic is not None and value_head is not None:
+            return {"values": value_head(critic(**inputs).last_hidden_state[:, before]).squeeze(-1)}
         hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
         if states:
             return {"states": hidden[:, before]}
@@ -63,8 +68,7 @@ class ActorCritic:
             return said_of_tokens(own, states_BTD, ids[:, -completion_length:], vocabulary, entropy, other)
 
         out = inside(head, said, hidden[:, before])
-        if values and (value_head := getattr(self, "value_head", None)) is not None:
-            critic = getattr(self, "critic", None)
+        if values and value_head is not None:
             seen = hidden if critic is None else critic(**inputs).last_hidden_state
             out["values"] = value_head(seen[:, before]).squeeze(-1)
         return out
@@ -114,6 +118,11 @@ def without_dropout(model: PreTrainedModel) -> PreTrainedModel:
         if isinstance(getattr(module, "attention_dropout", None), float):  # attention reads a number of its own
             module.attention_dropout = 0.0  # pyright: ignore[reportArgumentType]
     return model
+
+
+def has_own_critic(policy: object) -> bool:
+    """Whether the critic of `policy` has a trunk of its own, which is to be asked beside it."""
+    return not is_adapter_free(policy) and getattr(policy, "critic", None) is not None
 
 
 def is_of_critic(name: str) -> bool:

@@ -1,0 +1,77 @@
+"""A trunk over real tokens alone: those of all rows side by side, padded for attention only.
+
+Rows of different lengths stand left-aligned before attention, so that a causal one needs no mask: what pads them lies
+behind every token that reads. Dimension letters: B rows, T columns as they are given, L tokens of the longest row,
+N real tokens of all rows, R of them that somebody reads, D of states, H and K heads (of queries; of keys and values),
+E of a head.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from rlx.trunk.family import completed, projected
+
+KeysAndValues = Callable[[int, Tensor, Tensor], None]  # of a layer, (N, K, E) each
+
+
+@dataclass(frozen=True)
+class Packed:
+    """B rows of ids, without their padding. `places_N`: where each token stands among B * L left-aligned ones; `reads_R`:
+    whose states are wanted, all where None."""
+
+    ids_N: Tensor
+    positions_N: Tensor
+    places_N: Tensor
+    shape: tuple[int, int]  # B, L
+    reads_R: Tensor | None
+
+    @classmethod
+    def rows(cls, ids_BT: Tensor, mask_BT: Tensor, read_BT: Tensor | None = None) -> "Packed":
+        """The tokens of a bool mask. `read_BT`, bool: those whose states are wanted."""
+        positions_BT = mask_BT.cumsum(-1) - 1
+        longest = int(positions_BT[:, -1].max()) + 1 if len(ids_BT) else 0
+        starts_B1 = torch.arange(len(ids_BT))[:, None] * longest
+        return cls(
+            ids_N=ids_BT[mask_BT],
+            positions_N=positions_BT[mask_BT],
+            places_N=(starts_B1 + positions_BT)[mask_BT],
+            shape=(len(ids_BT), longest),
+            reads_R=None if read_BT is None else read_BT[mask_BT].nonzero().squeeze(-1),
+        )
+
+    def states(self, trunk: Any, keep: KeysAndValues | None = None) -> Tensor:
+        """Last hidden states (N, D) of a trunk that `own` says yes to, or (R, D) of the tokens that are read. `keep` gets each
+        layer's keys and values."""
+        x_ND = trunk.embed_tokens(self.ids_N)
+        cos_NE, sin_NE = (part[0] for part in trunk.rotary_emb(x_ND, self.positions_N[None]))
+        for i, layer in enumerate(trunk.layers):
+            queries, keys, values = projected(layer, layer.input_layernorm(x_ND), cos_NE, sin_NE)
+            if keep is not None:
+                keep(i, keys, values)
+            attended_ND = self._attended(queries, keys, values, layer.self_attn.scaling)
+            if self.reads_R is not None and layer is trunk.layers[-1]:  # nobody attends to what this layer makes
+                x_ND, attended_ND = x_ND[self.reads_R], attended_ND[self.reads_R]
+            x_ND = completed(layer, x_ND, attended_ND)
+        return trunk.norm(x_ND)
+
+    def _attended(self, queries: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """(N, H * E): what each token gathers from those before it in its row and from itself."""
+        groups = queries.shape[1] // keys.shape[1]
+        q, k, v = (self._aligned(x) for x in (queries, keys, values))
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        out_BHLE = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
+        flat = out_BHLE.transpose(1, 2).flatten(0, 1).flatten(1)
+        return flat if len(self.places_N) == len(flat) else flat.index_select(0, self.places_N)
+
+    def _aligned(self, x_NHE: Tensor) -> Tensor:
+        """(B, heads, L, E), with 0 where a row is shorter."""
+        if len(x_NHE) < self.shape[0] * self.shape[1]:
+            whole = x_NHE.new_zeros(self.shape[0] * self.shape[1], *x_NHE.shape[1:])
+            x_NHE = whole.index_copy(0, self.places_N, x_NHE)
+        return x_NHE.unflatten(0, self.shape).transpose(1, 2)
