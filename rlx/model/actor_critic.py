@@ -18,6 +18,7 @@ from rlx.model.bare import is_adapter_free
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
 from rlx.process.device import random_state_kept
+from rlx.trunk.completions import places_of
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -43,35 +44,29 @@ class ActorCritic:
         `values=False`: the critic, where there is one, is not asked; `logps=False`: it alone is."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
-        ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
-        # Absolute positions (GPT-2 style) count real tokens only, whatever the padding on the left.
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-            "use_cache": False,
-        }
-        before = slice(-completion_length - 1, -1)
+        trunk, head = self.base_model, self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
         critic, value_head = getattr(self, "critic", None), getattr(self, "value_head", None)
+        trunks = [trunk] if critic is None else [trunk, critic]
+        places = places_of(kwargs["input_ids"], kwargs["attention_mask"], completion_length, trunks)
         if not logps and critic is not None and value_head is not None:
-            return {"values": value_head(critic(**inputs).last_hidden_state[:, before]).squeeze(-1)}
-        hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
+            return {"values": places.spread(value_head(places.states(critic)).squeeze(-1))}
+        hidden = places.states(trunk)
         if states:
-            return {"states": hidden[:, before]}
-
-        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
+            return {"states": places.spread(hidden)}
+        ids = places.of(kwargs["input_ids"][:, -completion_length:])
         vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
+        if against is not None:
+            against = dataclasses.replace(against, states_BTD=places.of(against.states_BTD))
 
         def said(states_BTD: Tensor, project: Project) -> dict[str, Tensor]:
             own = partial(self.next_token_logits, temperature=temperature, project=project)
             other = None if against is None else (against, partial(against.logps, head=head, project=project))
-            return said_of_tokens(own, states_BTD, ids[:, -completion_length:], vocabulary, entropy, other)
+            return said_of_tokens(own, states_BTD, ids, vocabulary, entropy, other)
 
-        out = inside(head, said, hidden[:, before])
+        out = inside(head, said, hidden)
         if values and value_head is not None:
-            seen = hidden if critic is None else critic(**inputs).last_hidden_state
-            out["values"] = value_head(seen[:, before]).squeeze(-1)
-        return out
+            out["values"] = value_head(hidden if critic is None else places.states(critic)).squeeze(-1)
+        return {name: places.spread(x) for name, x in out.items()}
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
         """What the model, its head or `project` in its place, makes of last hidden states (..., D): logits (..., V) in fp32."""
