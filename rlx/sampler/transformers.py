@@ -19,7 +19,7 @@ from rlx.core.rollout import Logprobs
 from rlx.core.sampler import Drawn
 from rlx.model.actor_critic import has_own_critic
 from rlx.model.bare import causal_lm, is_adapter_free
-from rlx.model.output_head import logits_of, token_entropies, token_logps
+from rlx.model.output_head import logits_of
 from rlx.trunk.decode import decode
 from rlx.trunk.family import own
 
@@ -74,7 +74,8 @@ class _Choice:
     def __call__(self, states_BD: Tensor, rows_B: Tensor, step: int) -> Tensor:
         logits_BV = logits_of(self.model, states_BD) / self.temperature
         token_B = inverse_cdf(logits_BV, self.uniforms_BT[rows_B, step])
-        said = [token_logps(logits_BV, token_B), token_entropies(logits_BV)]
+        logps_BV = logits_BV.log_softmax(-1)
+        said = [logps_BV.gather(-1, token_B[:, None]).squeeze(-1), -(logps_BV.exp() * logps_BV).sum(-1)]
         if self.value_head is not None:
             said.append(self.value_head(states_BD).squeeze(-1).float())
         self.ids_BT[rows_B, step] = token_B

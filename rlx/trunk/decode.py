@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlx.trunk.family import completed, projected
+from rlx.trunk.family import completed, projected, turns
 from rlx.trunk.packed import Packed
 
 EVERY = 8  # tokens between looks for rows that have ended: dropping copies what is kept of the others
@@ -69,7 +69,7 @@ def decode(trunk: Any, ids_BP: Tensor, mask_BP: Tensor, num_tokens: int, end_ids
     read_BP[:, -1] = True
     states_BD = Packed.rows(ids_BP, mask_BP, read_BP).states(trunk, cache.keep)
     lengths_B, rows_B = mask_BP.sum(-1), torch.arange(len(ids_BP))
-    cos_SE, sin_SE = (x[0] for x in trunk.rotary_emb(states_BD, torch.arange(ids_BP.shape[1] + num_tokens)[None]))
+    cos_S1E, sin_S1E = turns(trunk, states_BD, torch.arange(ids_BP.shape[1] + num_tokens))
     ended_B = torch.zeros(len(ids_BP), dtype=torch.bool)
     for step in range(num_tokens):
         tokens_B = choose(states_BD, rows_B, step)
@@ -80,14 +80,14 @@ def decode(trunk: Any, ids_BP: Tensor, mask_BP: Tensor, num_tokens: int, end_ids
             kept = (~ended_B).nonzero().squeeze(-1)
             cache.only(kept)
             tokens_B, rows_B, lengths_B, ended_B = (x[kept] for x in (tokens_B, rows_B, lengths_B, ended_B))
-        states_BD = _next(trunk, cache, tokens_B, cos_SE[lengths_B + step], sin_SE[lengths_B + step])
+        states_BD = _next(trunk, cache, tokens_B, cos_S1E[lengths_B + step], sin_S1E[lengths_B + step])
 
 
-def _next(trunk: Any, cache: _Cache, tokens_B: Tensor, cos_BE: Tensor, sin_BE: Tensor) -> Tensor:
+def _next(trunk: Any, cache: _Cache, tokens_B: Tensor, cos_B1E: Tensor, sin_B1E: Tensor) -> Tensor:
     """The states (b, D) after one more token of each row."""
     cache.width += 1
     x_BD = trunk.embed_tokens(tokens_B)
     for i, layer in enumerate(trunk.layers):
-        queries, keys, values = projected(layer, layer.input_layernorm(x_BD), cos_BE, sin_BE)
+        queries, keys, values = projected(layer, layer.input_layernorm(x_BD), cos_B1E, sin_B1E)
         x_BD = completed(layer, x_BD, cache.attended(i, queries, keys, values, layer.self_attn.scaling))
     return trunk.norm(x_BD)

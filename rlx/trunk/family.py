@@ -119,17 +119,24 @@ def _say_once(line: str) -> None:
     log.info("%s", line)
 
 
-def rotated(x_NHE: Tensor, cos_NE: Tensor, sin_NE: Tensor) -> Tensor:
+def turns(trunk: Any, x: Tensor, positions_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines (N, 1, E) of the angles that places turn queries and keys by; `x` gives their type."""
+    cos_NE, sin_NE = (part[0] for part in trunk.rotary_emb(x, positions_N[None]))
+    first, second = sin_NE.chunk(2, -1)
+    return cos_NE[:, None], torch.cat((-first, second), -1)[:, None]
+
+
+def rotated(x_NHE: Tensor, cos_N1E: Tensor, sin_N1E: Tensor) -> Tensor:
     """Queries or keys turned by their places: x cos + (-x2, x1) sin, with x1 and x2 the halves of x."""
-    x1, x2 = x_NHE.chunk(2, -1)
-    return x_NHE * cos_NE[:, None] + torch.cat((-x2, x1), -1) * sin_NE[:, None]
+    first, second = x_NHE.chunk(2, -1)
+    return x_NHE * cos_N1E + torch.cat((second, first), -1) * sin_N1E
 
 
-def projected(layer: Any, x_ND: Tensor, cos_NE: Tensor, sin_NE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def projected(layer: Any, x_ND: Tensor, cos_N1E: Tensor, sin_N1E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries (N, H, E), keys and values (N, K, E) of normalised states, by one layer's attention."""
     attention, heads = layer.self_attn, (len(x_ND), -1, layer.self_attn.head_dim)
     queries, keys = attention.q_proj(x_ND).view(heads), attention.k_proj(x_ND).view(heads)
-    return rotated(queries, cos_NE, sin_NE), rotated(keys, cos_NE, sin_NE), attention.v_proj(x_ND).view(heads)
+    return rotated(queries, cos_N1E, sin_N1E), rotated(keys, cos_N1E, sin_N1E), attention.v_proj(x_ND).view(heads)
 
 
 def completed(layer: Any, x_ND: Tensor, attended_ND: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from rlx.trunk.family import completed, projected
+from rlx.trunk.family import completed, projected, turns
 
 KeysAndValues = Callable[[int, Tensor, Tensor], None]  # of a layer, (N, K, E) each
 
@@ -33,29 +33,31 @@ class Packed:
     @classmethod
     def rows(cls, ids_BT: Tensor, mask_BT: Tensor, read_BT: Tensor | None = None) -> "Packed":
         """The tokens of a bool mask. `read_BT`, bool: those whose states are wanted."""
-        positions_BT = mask_BT.cumsum(-1) - 1
-        longest = int(positions_BT[:, -1].max()) + 1 if len(ids_BT) else 0
-        starts_B1 = torch.arange(len(ids_BT))[:, None] * longest
+        lengths_B = mask_BT.sum(-1)
+        longest = int(lengths_B.max())
+        real_N = mask_BT.flatten().nonzero().squeeze(-1)
+        positions_BL = torch.arange(longest).expand(len(ids_BT), -1)
+        places_N = (positions_BL < lengths_B[:, None]).flatten().nonzero().squeeze(-1)
         return cls(
-            ids_N=ids_BT[mask_BT],
-            positions_N=positions_BT[mask_BT],
-            places_N=(starts_B1 + positions_BT)[mask_BT],
+            ids_N=ids_BT.flatten()[real_N],
+            positions_N=positions_BL.flatten()[places_N],
+            places_N=places_N,
             shape=(len(ids_BT), longest),
-            reads_R=None if read_BT is None else read_BT[mask_BT].nonzero().squeeze(-1),
+            reads_R=None if read_BT is None else read_BT.flatten()[real_N].nonzero().squeeze(-1),
         )
 
     def states(self, trunk: Any, keep: KeysAndValues | None = None) -> Tensor:
         """Last hidden states (N, D) of a trunk that `own` says yes to, or (R, D) of the tokens that are read. `keep` gets each
         layer's keys and values."""
         x_ND = trunk.embed_tokens(self.ids_N)
-        cos_NE, sin_NE = (part[0] for part in trunk.rotary_emb(x_ND, self.positions_N[None]))
+        cos_N1E, sin_N1E = turns(trunk, x_ND, self.positions_N)
         for i, layer in enumerate(trunk.layers):
-            queries, keys, values = projected(layer, layer.input_layernorm(x_ND), cos_NE, sin_NE)
+            queries, keys, values = projected(layer, layer.input_layernorm(x_ND), cos_N1E, sin_N1E)
             if keep is not None:
                 keep(i, keys, values)
             attended_ND = self._attended(queries, keys, values, layer.self_attn.scaling)
             if self.reads_R is not None and layer is trunk.layers[-1]:  # nobody attends to what this layer makes
-                x_ND, attended_ND = x_ND[self.reads_R], attended_ND[self.reads_R]
+                x_ND, attended_ND = (x.index_select(0, self.reads_R) for x in (x_ND, attended_ND))
             x_ND = completed(layer, x_ND, attended_ND)
         return trunk.norm(x_ND)
 
