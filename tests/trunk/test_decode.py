@@ -48,7 +48,7 @@ def test_it_draws_the_tokens_of_generate_and_says_the_policys_log_probabilities(
 
 
 def test_adapters_count_and_the_policy_without_them_is_drawn_without_them(monkeypatch):
-    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    lora = LoraConfig(r=2, lora_alpha=1, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
     policy = with_adapters(with_critic(small_lm("llama"), "shared"), lora)
     own = SAMPLER.draw(policy, PROMPTS, MASK, SEEDS)
     agree(policy, own, by_generate(monkeypatch, policy))
