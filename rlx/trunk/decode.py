@@ -52,8 +52,9 @@ class _Cache:
 
     def only(self, kept_B: Tensor) -> None:
         """Drop the other rows."""
-        self.keys = [x[kept_B] for x in self.keys]
-        self.values = [x[kept_B] for x in self.values]
+        for layers in (self.keys, self.values):
+            for i, x in enumerate(layers):  # one at a time, so that no second cache stands in memory
+                layers[i] = x[kept_B]
         self.bias = None if self.bias is None else self.bias[kept_B]
 
 
