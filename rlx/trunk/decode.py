@@ -1,5 +1,6 @@
 """A decode loop over a trunk: keys and values stay in place, and rows that have ended are dropped every few tokens.
 
+Attention is asked in the way of transformers, padding and all, so that tokens are those of `generate` to the bit.
 Dimension letters as in rlx/trunk/packed.py; P columns of prompts, left-padded, S columns of keys and values so far.
 """
 
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from rlx.trunk.family import completed, projected, turns
 from rlx.trunk.packed import Packed
@@ -26,11 +28,10 @@ class _Cache:
         self.keys = [torch.zeros(shape, dtype=dtype) for _ in trunk.layers]
         self.values = [torch.zeros(shape, dtype=dtype) for _ in trunk.layers]
         self.width = mask_BP.shape[1]
-        # Added to what a query makes of keys: padding before a prompt is read by nobody.
-        self.bias: Tensor | None = None
+        # Padding before a prompt is read by nobody.
+        self.read_B11S: Tensor | None = None
         if not mask_BP.all():
-            self.bias = torch.zeros(len(mask_BP), 1, 1, shape[2], dtype=dtype)
-            self.bias[:, 0, 0, : self.width] = torch.zeros(mask_BP.shape, dtype=dtype).masked_fill(~mask_BP, -torch.inf)
+            self.read_B11S = torch.nn.functional.pad(mask_BP, (0, num_tokens), value=True)[:, None, None]
         self._rows_N, self._columns_N = mask_BP.nonzero(as_tuple=True)
 
     def keep(self, layer: int, keys_NKE: Tensor, values_NKE: Tensor) -> None:
@@ -43,19 +44,19 @@ class _Cache:
         last = self.width - 1
         self.keys[layer][:, :, last], self.values[layer][:, :, last] = keys_BKE, values_BKE
         keys, values = self.keys[layer][:, :, : self.width], self.values[layer][:, :, : self.width]
-        # The queries that share a head of keys and values stand side by side.
-        queries = (queries_BHE * scaling).unflatten(1, (keys.shape[1], -1))
-        scores_BKGS = queries @ keys.transpose(-1, -2)
-        if self.bias is not None:
-            scores_BKGS = scores_BKGS + self.bias[..., : self.width]
-        return (scores_BKGS.softmax(-1) @ values).flatten(1)
+        read = None if self.read_B11S is None else self.read_B11S[..., : self.width]
+        queries = queries_BHE[:, :, None]
+        if (groups := queries.shape[1] // keys.shape[1]) > 1:
+            # The queries that share a head of keys and values stand as if they were tokens of one text.
+            queries = queries_BHE.unflatten(1, (-1, groups))
+        return scaled_dot_product_attention(queries, keys, values, read, scale=scaling).flatten(1)
 
     def only(self, kept_B: Tensor) -> None:
         """Drop the other rows."""
         for layers in (self.keys, self.values):
             for i, x in enumerate(layers):  # one at a time, so that no second cache stands in memory
                 layers[i] = x[kept_B]
-        self.bias = None if self.bias is None else self.bias[kept_B]
+        self.read_B11S = None if self.read_B11S is None else self.read_B11S[kept_B]
 
 
 @torch.no_grad()
@@ -68,7 +69,7 @@ def decode(trunk: Any, ids_BP: Tensor, mask_BP: Tensor, num_tokens: int, end_ids
     cache = _Cache(trunk, mask_BP, num_tokens)
     read_BP = torch.zeros_like(mask_BP)
     read_BP[:, -1] = True
-    states_BD = Packed.rows(ids_BP, mask_BP, read_BP).states(trunk, cache.keep)
+    states_BD = Packed.in_place(ids_BP, mask_BP, read_BP).states(trunk, cache.keep)
     lengths_B, rows_B = mask_BP.sum(-1), torch.arange(len(ids_BP))
     cos_S1E, sin_S1E = turns(trunk, states_BD, torch.arange(ids_BP.shape[1] + num_tokens))
     ended_B = torch.zeros(len(ids_BP), dtype=torch.bool)

@@ -7,7 +7,7 @@ E of a head.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,14 +21,15 @@ KeysAndValues = Callable[[int, Tensor, Tensor], None]  # of a layer, (N, K, E) e
 
 @dataclass(frozen=True)
 class Packed:
-    """B rows of ids, without their padding. `places_N`: where each token stands among B * L left-aligned ones; `reads_R`:
-    whose states are wanted, all where None."""
+    """B rows of ids, without their padding. `places_N`: where each token stands among B * L for attention; `reads_R`: whose
+    states are wanted, all where None; `mask_B1LL`, bool: who reads whom, those before and itself where None."""
 
     ids_N: Tensor
     positions_N: Tensor
     places_N: Tensor
     shape: tuple[int, int]  # B, L
     reads_R: Tensor | None
+    mask_B1LL: Tensor | None = None
 
     @classmethod
     def rows(cls, ids_BT: Tensor, mask_BT: Tensor, read_BT: Tensor | None = None) -> "Packed":
@@ -44,6 +45,19 @@ class Packed:
             places_N=places_N,
             shape=(len(ids_BT), longest),
             reads_R=None if read_BT is None else read_BT.flatten()[real_N].nonzero().squeeze(-1),
+        )
+
+    @classmethod
+    def in_place(cls, ids_BT: Tensor, mask_BT: Tensor, read_BT: Tensor) -> "Packed":
+        """As `rows`, but attention gets the columns as they are given and a mask: slower, and to the bit what
+        transformers makes of padded rows."""
+        found = cls.rows(ids_BT, mask_BT, read_BT)
+        if bool(mask_BT.all()):
+            return found
+        causal_TT = torch.ones(mask_BT.shape[1], mask_BT.shape[1]).tril().bool()
+        places_N = mask_BT.flatten().nonzero().squeeze(-1)
+        return replace(
+            found, places_N=places_N, shape=tuple(ids_BT.shape), mask_B1LL=mask_BT[:, None, None] & causal_TT
         )
 
     def states(self, trunk: Any, keep: KeysAndValues | None = None) -> Tensor:
@@ -67,7 +81,8 @@ class Packed:
         q, k, v = (self._aligned(x) for x in (queries, keys, values))
         if groups > 1:
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        out_BHLE = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling)
+        mask = self.mask_B1LL
+        out_BHLE = scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None, scale=scaling)
         flat = out_BHLE.transpose(1, 2).flatten(0, 1).flatten(1)
         return flat if len(self.places_N) == len(flat) else flat.index_select(0, self.places_N)
 
