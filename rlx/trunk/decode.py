@@ -1,6 +1,7 @@
 """A decode loop over a trunk: keys and values stay in place, and rows that have ended are dropped every few tokens.
 
-Attention is asked in the way of transformers, padding and all, so that tokens are those of `generate` to the bit.
+Attention is asked in the way of transformers, padding and all: with sums in another order, one token of 30 thousand
+was not `generate`'s.
 Dimension letters as in rlx/trunk/packed.py; P columns of prompts, left-padded, S columns of keys and values so far.
 """
 
