@@ -108,9 +108,13 @@ def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]
     """The artefacts still to build, by name."""
     from rlx.experiment.cell import cell_of
     from rlx.experiment.preflight import check_cell
+    from rlx.model.checkpoint import NotAtHandError
 
     cell, seed = cell_of(config), config["data_seed"]
-    check_cell(cell)
+    try:
+        check_cell(cell)
+    except NotAtHandError as error:
+        console.print(f"[dim]tokenizer, chat template and context are not checked: {escape(str(error))}[/]\n")
     recipes = cell.recipes()
     store, missing = Store(Path(config["cache_dir"]).expanduser()), {}
     table = _table(console, f"artefacts in {config['cache_dir']}", "artefact", "state", "where")

@@ -30,6 +30,10 @@ GGUF = (
 )
 
 
+class NotAtHandError(UserError):
+    """A model of the Hub that is not on this machine, and the Hub cannot be reached."""
+
+
 def local_directory(name: str, revision: str | None, key: str) -> Path:
     """The directory of a local path or of a Hub model's snapshot (downloaded if it is not cached).
 
@@ -73,7 +77,7 @@ def _snapshot(name: str, revision: str | None, key: str, patterns: list[str]) ->
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except (OfflineModeIsEnabled, LocalEntryNotFoundError) as ex:
-        raise UserError(
+        raise NotAtHandError(
             f"{key}={name}: not in the Hub cache and the Hub cannot be reached; download it where there is a network "
             f"(hf download {name}), or give the path of a local directory"
         ) from ex
