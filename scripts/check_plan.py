@@ -113,7 +113,8 @@ def predicted(words: list[str], pools: bool) -> tuple[int, int]:
     """Bytes that `rlx plan` tells for the artefacts, or of them for best-of-n's pools alone, and for the run."""
     from rlx.command.check import checked
     from rlx.command.compose import compose
-    from rlx.estimate.memory import held, most
+    from rlx.estimate.held import most
+    from rlx.estimate.memory import held
     from rlx.estimate.size import size_of
     from rlx.estimate.stages import stages
 

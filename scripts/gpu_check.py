@@ -214,7 +214,8 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
 def estimated(scale: Scale, rank: int, cuda: bool) -> int:
     """What `rlx plan` counts for this, less the reward model that there is none of."""
     from rlx.command.compose import compose
-    from rlx.estimate.memory import held, most
+    from rlx.estimate.held import most
+    from rlx.estimate.memory import held
     from rlx.estimate.size import size_of
 
     with tempfile.TemporaryDirectory() as folder:
