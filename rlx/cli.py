@@ -251,14 +251,16 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
 
 def _doctor(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """`rlx doctor`, of this machine; `rlx doctor key=value ...`, of the model that a run would start from."""
-    from rlx.command.check import checked
-    from rlx.command.compose import compose
-
-    told = "what a train takes, e.g. model=pretrained model.path=PATH: is that model ready, and does a run of it fit?"
+    told = (
+        "settings of rlx train, e.g. model=pretrained model.path=PATH: check that model, and whether a run of it fits"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=told)
     words = parser.parse_args(arguments).overrides
     if not words:
         return _run_of("doctor")()
+    from rlx.command.check import checked
+    from rlx.command.compose import compose
+
     if other := next((word for word in words if "=" not in word), None):
         raise UserError(f"{other}: rlx doctor takes key=value, e.g. model=pretrained model.path={other}")
     chosen = dict(word.split("=", 1) for word in words)
