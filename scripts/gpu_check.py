@@ -227,8 +227,7 @@ def estimated(scale: Scale, rank: int, cuda: bool) -> int:
                  f"compute={'ddp' if cuda else 'cpu'}", micro, f"num_prompts={scale.prompts}", "reward=gold",
                  "optimizer.num_minibatches=1", f"world.max_prompt_tokens={scale.prompt_tokens}",
                  f"sampler.max_new_tokens={scale.new_tokens}"]  # fmt: skip
-        (cell,) = compose(words)
-        size = size_of(cell.config["model"])
+        size = size_of((cell := compose(words)[0]).config["model"])
         assert size is not None
         return most(held(cell.config, size))
 
