@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import distributed
@@ -34,7 +34,7 @@ class SeveralProcesses:
     num_threads: PositiveInt
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
-    place_members: bool
+    place_members: bool | Literal["auto"]
     gradient_checkpointing: bool
     grace: Positive  # s
     timeout: Positive  # s

@@ -5,6 +5,7 @@ from typing import Any
 
 from rlx.core.rules import has_steps, kind
 from rlx.estimate.held import Held
+from rlx.estimate.placed import placement_of
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize, known_size
 
@@ -50,9 +51,8 @@ def _whole(config: Mapping[str, Any], reward: ModelSize, members: int, gold: boo
             rows.append(Held("a member of the mean", reward.weights, ("scoring",), how="one at a time, at evaluations"))
     elif members:
         own, how = members, f"{members} x {each}"
-        if members > 1 and config["compute"].get("place_members"):
-            own = -(-members // sharing_of(config).processes)
-            how = f"{own} of {members} x {each}, compute.place_members"
+        if (chosen := placement_of(config)).placed:
+            own, how = chosen.own, f"{chosen.own} of {members} x {each}, compute.place_members"
         rows.append(Held("reward models", own * reward.weights, how=how))
     if gold:
         rows.append(Held("gold reward model", reward.weights, how=each))
