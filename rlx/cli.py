@@ -99,6 +99,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
     from rlx.command import training
     from rlx.command.check import checked, checked_plan
     from rlx.command.compose import compose
+    from rlx.command.unread import refuse_unread
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"), lambda: _run_of("report"))
@@ -108,6 +109,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
+    refuse_unread(verb, arguments)
     cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
