@@ -75,3 +75,4 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
         assert all(torch.allclose(before[k], after[k], atol=1e-4) for k in before), name
         said = (paths[name].parent / "log.txt").read_text()
         assert ("without its adapters is its own start" in said) == name.startswith("adapters")
+        assert ("reward models: 2 of 3 in this process" in said) == name.startswith("all weights")
