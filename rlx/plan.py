@@ -107,8 +107,11 @@ def _sums(console: Console, rows: Sequence[CellRow], plan: SweepPlan, at_once: i
 def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]:
     """The artefacts still to build, by name."""
     from rlx.experiment.cell import cell_of
+    from rlx.experiment.preflight import check_cell
 
-    recipes, seed = cell_of(config).recipes(), config["data_seed"]
+    cell, seed = cell_of(config), config["data_seed"]
+    check_cell(cell)
+    recipes = cell.recipes()
     store, missing = Store(Path(config["cache_dir"]).expanduser()), {}
     table = _table(console, f"artefacts in {config['cache_dir']}", "artefact", "state", "where")
     for name, recipe in recipes.items():
