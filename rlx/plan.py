@@ -13,7 +13,7 @@ from rich.table import Table
 from rlx.artefact.store import Recipe, Store
 from rlx.command.advice import advice
 from rlx.core.rules import has_steps
-from rlx.estimate import duration
+from rlx.estimate import duration, placed
 from rlx.estimate.card import CARDS
 from rlx.estimate.clock import duration_of
 from rlx.estimate.disk import disk_bytes
@@ -181,6 +181,8 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None, d
     if offloaded := most(rows, offloaded=True):
         table.add_row("[bold]in the CPU's memory[/]", f"[bold]{_bytes(offloaded)}[/]", "at most")
     console.print(table)
+    if line := placed.told(config):
+        console.print(line, markup=False)
     before = stages(config, size)
     _stages(console, before)
     needed = gpu_with_vllm(config, size, rows)
