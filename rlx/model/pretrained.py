@@ -104,15 +104,15 @@ class Pretrained:
         return fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
-        return load_trunk(self.reward_base(policy_path), self._dtype, self.reward_tokenizer(), self.attn_implementation)
+        base = self.reward_base(policy_path)
+        if self.reward_path is not None and HEAD in Weights(base).names():
+            log.warning("model.reward_path=%s: its trained score head gives way to a probed one", base)
+        return load_trunk(base, self._dtype, self.reward_tokenizer(), self.attn_implementation)
 
     def reward_base(self, policy_path: Path) -> Path:
         if self.reward_path is None:
             return policy_path
-        directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
-        if HEAD in Weights(directory).names():
-            log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
-        return directory
+        return local_directory(self.reward_path, self.reward_revision, "model.reward_path")
 
     def lora(self, task: Task) -> LoraConfig | None:
         if self.lora_rank == 0:
