@@ -22,6 +22,7 @@ LATER_SETTINGS = {
     ("compute", "timeout"): 1800.0,
     ("compute", "place_members"): False,
     ("sampler", "seed_rows"): True,
+    ("optimizer", "critic_depth"): 1.0,
 }
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 
