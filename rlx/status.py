@@ -82,7 +82,7 @@ def _prepare(sweep_dir: Path, job: Job | None, alive: set[str] | None) -> Standi
     if job is not None:
         state, reason = ("pending", job.reason) if job.state in WAITS else ("running", "builds what the cells share")
     elif last is not None and prepared.is_file() and prepared.stat().st_mtime > last.time:
-        failed = json.loads(prepared.read_text()).get("failed", {})
+        failed = json.loads(prepared.read_text(encoding="utf-8")).get("failed", {})
         state, reason = ("failed", f"for {len(failed)} cells; they say why") if failed else ("done", "")
     elif last is not None and alive is not None:
         state, reason = "failed", f"job {last.id} ended early; the cells build what they miss; see {log_name(last.id)}"
@@ -121,7 +121,7 @@ def _step(run_dir: Path) -> str:
     import yaml
 
     try:
-        num_steps = yaml.safe_load((run_dir / "config.yaml").read_text())["num_steps"]
+        num_steps = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))["num_steps"]
         with (run_dir / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().split(b"\n")[:-1]  # what follows the last newline is being written

@@ -75,8 +75,8 @@ def past_runs(runs_dir: Path) -> list[PastRun]:
         try:
             if state_of(path.parent).state != "done":
                 continue
-            costs = json.loads(path.read_text())["costs"]
-            config = yaml.safe_load((path.parent / "config.yaml").read_text())
+            costs = json.loads(path.read_text(encoding="utf-8"))["costs"]
+            config = yaml.safe_load((path.parent / "config.yaml").read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, yaml.YAMLError):
             continue
         if isinstance(config, dict) and isinstance(costs, dict):
