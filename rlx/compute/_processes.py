@@ -37,6 +37,7 @@ class SeveralProcesses:
 
     in_parts: ClassVar[bool] = False  # whether a process's checkpoint is a part of the whole
     casts_weights: ClassVar[bool] = False  # whether a policy of bfloat16 learns in such weights, in place of autocast
+    spreads_weights: ClassVar[bool] = False
 
     @property
     def layout(self) -> str:

@@ -23,6 +23,7 @@ class CPU:
     place_members: ClassVar[bool] = False
     layout: ClassVar[str] = "whole"
     casts_weights: ClassVar[bool] = False
+    spreads_weights: ClassVar[bool] = False
 
     def start(self) -> None:
         """To be called before any model is made: this process sees no GPU, should there be one."""

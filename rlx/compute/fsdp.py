@@ -17,6 +17,7 @@ class FSDP(SeveralProcesses):
     offload: bool  # to the CPU's memory
 
     in_parts: ClassVar[bool] = True
+    spreads_weights: ClassVar[bool] = True
     casts_weights: ClassVar[bool] = True  # layer by layer, from masters
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ class Zero3(Zero):
     persistence_threshold: NonNegativeInt  # parameters of a tensor up to which it is kept whole
 
     stage: ClassVar[int] = 3
+    spreads_weights: ClassVar[bool] = True
 
     def zero(self) -> dict[str, object]:
         return super().zero() | {

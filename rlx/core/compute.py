@@ -37,6 +37,11 @@ class Compute(Protocol):
         """Whether the weights that are learnt are cast at each use, in place of copies beside float32 masters."""
         ...
 
+    @property
+    def spreads_weights(self) -> bool:
+        """Whether each process holds a part of the weights that are learnt."""
+        ...
+
     def start(self) -> None:
         """To be called before any model is made."""
         ...

@@ -15,7 +15,8 @@ def export_policy(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path, card: str, dtype: torch.dtype
 ) -> None:
     """Write model (in `dtype`), tokenizer and README.md to `path`; the directory appears whole or not at all."""
-    plain = policy.merge_and_unload() if isinstance(policy, PeftModel) else policy  # pyright: ignore[reportCallIssue]
+    # In copies of the weights: reward models may use the policy's frozen ones.
+    plain = policy.merge_and_unload(safe_merge=True) if isinstance(policy, PeftModel) else policy  # pyright: ignore[reportCallIssue]
     cast(plain, dtype)
     with atomic.folder(path) as part:
         plain.save_pretrained(part, state_dict=without_critic(plain.state_dict()))

@@ -63,29 +63,40 @@ def _on_one_base(config: Mapping[str, Any], reward: ModelSize, rank: int, member
     """Adapters and heads in fp32 on the frozen trunk that they share, one for each trunk that members start from."""
     if not members and not gold:
         return []
-    bases = bases_of(config, members, gold)
+    bases, lent = bases_of(config, members), lends(config)
     adapters = members + gold + (members if kind_of(config, "reward") == "warm" else 0)
     each = reward.adapters(rank) + (reward.architecture.hidden if reward.architecture else 0)
     of = f"{members} members" + (", their mean of as many ranks" if kind_of(config, "reward") == "warm" else "")
+    own = bases - lent
+    each_base = f"{reward.parameters:,} x {reward.bytes_per_parameter}, frozen"
+    how = "the policy's own frozen weights" if not own else f"{own} x {each_base}" if own > 1 else each_base
     return [
-        Held(
-            "base of the reward models",
-            bases * reward.weights,
-            how=f"{f'{bases} x ' if bases > 1 else ''}{reward.parameters:,} x {reward.bytes_per_parameter}, frozen",
-        ),
+        Held("base of the reward models", own * reward.weights, how=how),
         Held(
             "their adapters", adapters * each * 4, how=f"{of}{' and gold' if gold else ''}: {adapters} x {each:,} x 4"
         ),
     ]
 
 
-def bases_of(config: Mapping[str, Any], members: int, gold: bool) -> int:
-    """Different trunks under adapters: the last SFT weights, or the snapshots or runs that members start from in turn. Gold
-    has the last weights of SFT policy 0, which are none of its snapshots."""
+def bases_of(config: Mapping[str, Any], members: int) -> int:
+    """Different trunks under adapters: the last SFT weights, and the snapshots or runs that members start from in turn. Gold
+    starts from the last weights of SFT policy 0, as member 0 does."""
     trunks = config["reward_model"].get("trunks", "last")
     if trunks == "last" or config["model"].get("reward_path") or not members:
         return 1
-    return min(int(config["reward_model"]["num_trunks"]), members) + (gold and trunks == "snapshots")
+    return min(int(config["reward_model"]["num_trunks"]), members)
+
+
+def lends(config: Mapping[str, Any]) -> bool:
+    """Whether a policy with adapters lends its frozen weights, those of SFT policy 0, to reward models and to its critic: it
+    has them whole."""
+    whole = "weights" not in sharing_of(config).spread
+    return (
+        whole
+        and has_steps(config)
+        and bool(config["model"].get("lora_rank"))
+        and not config["model"].get("reward_path")
+    )
 
 
 def kind_of(config: Mapping[str, Any], group: str) -> str:

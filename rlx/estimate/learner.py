@@ -38,8 +38,9 @@ class Learner:
 
     @property
     def frozen(self) -> int:
-        """Parameters under the adapters."""
-        return self.trunks * self.size.parameters if self.rank else 0
+        """Parameters under the adapters: a critic's own trunk uses the policy's, where a process has them whole."""
+        trunks = self.trunks if "weights" in self.sharing.spread else 1
+        return trunks * self.size.parameters if self.rank else 0
 
     @property
     def width(self) -> int:

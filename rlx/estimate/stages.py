@@ -92,7 +92,7 @@ def _judged(config: Mapping[str, Any], reward: ModelSize) -> Held:
 def _measured(config: Mapping[str, Any], reward: ModelSize) -> list[Held]:
     """Members one by one on pairs; where there are several, an average of their weights too."""
     members, rank = members_of(config), config["model"].get("lora_rank") or 0
-    bases = bases_of(config, members, gold=False) if rank else 1
+    bases = bases_of(config, members) if rank else 1
     rows = [Held("reward model", bases * reward.weights, how=f"{reward.parameters:,} x {reward.bytes_per_parameter}")]
     rows.append(_judged(config, reward))
     if members > 1 and not rank:

@@ -22,6 +22,7 @@ from rlx.experiment.cell import Cell
 from rlx.model.actor_critic import with_critic
 from rlx.model.bare import without_adapters
 from rlx.model.base_address import is_adapter
+from rlx.model.lent_weights import lend
 from rlx.model.precision import beside_masters
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
@@ -46,6 +47,9 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
     measurement after training needs those of the models alone. Where `policy`, which is to learn, has adapters, the start
     is what it is without them."""
     policies = [paths[f"SFT policy {policy.index}"] for policy in cell.policies()]
+    if isinstance(policy, PeftModel) and not cell.compute.spreads_weights:
+        freed = lend(on_device(policy), policies[0])  # before gold and members are loaded
+        log.info("the policy lends its frozen weights, %.2f GB of them to its critic", freed / 1e9)
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
     given = Sources(

@@ -4,6 +4,7 @@ A process keeps a base for as long as one of its reward models is in use, so mem
 """
 
 import dataclasses
+import logging
 import warnings
 import weakref
 from pathlib import Path
@@ -19,7 +20,10 @@ from rlx.core.error import UserError
 from rlx.model import attention
 from rlx.model.adapter import Adapter, read_adapter
 from rlx.model.base_address import BaseAddress, read_address
+from rlx.model.lent_weights import borrowed
 from rlx.model.reward_trunk import load_trunk
+
+log = logging.getLogger(__name__)
 
 
 class SharedBase:
@@ -111,6 +115,8 @@ def load_adapted(directory: Path) -> AdaptedRewardModel:
         base = SharedBase(load_trunk(path, getattr(torch, address.dtype), tokenizer, attention.chosen()))
         if address.content is not None:  # else it is made for this one model, in a folder that is gone soon
             _BASES[key] = base
+    if freed := borrowed(base.model, path):
+        log.info("reward models on %s use %.2f GB of the policy's frozen weights", path.name, freed / 1e9)
     return base.adapted(adapter, AutoConfig.from_pretrained(directory), str(directory))
 
 

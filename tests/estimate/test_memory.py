@@ -101,7 +101,10 @@ def test_reward_models_and_gold_are_adapters_and_heads_on_one_base_and_warm_has_
     each = 4 * (2 * SIDES + 8)  # bytes of an adapter and its head, in fp32
     base = 2 * (1000 - 50 * 8 + 8)  # the trunk without the output head, and a score head of one number a unit
     found = sizes(*world, "reward=ensemble_mean", "reward.num_members=5", size=of_small(2))
-    assert found["base of the reward models"] == base and found["their adapters"] == 6 * each  # gold's too
+    assert found["base of the reward models"] == 0 and found["their adapters"] == 6 * each  # gold's too
+    for word in ("compute=zero3", "optimizer=bon"):  # where no process has a policy's weights whole to lend
+        assert sizes(*world, word, "reward=ensemble_mean", size=of_small(2))["base of the reward models"] == base
+    assert sizes(*world, "model.reward_path=some/trunk-1m", size=of_small(2))["base of the reward models"] != 0
     warm = sizes(*world, "reward=warm", "reward.num_members=5", size=of_small(2))
     assert warm["their adapters"] == (5 + 5 + 1) * each
     lab = sizes("model.lora_rank=2", "reward=ensemble_mean", "reward.num_members=5", size=of_small(2))
@@ -110,14 +113,15 @@ def test_reward_models_and_gold_are_adapters_and_heads_on_one_base_and_warm_has_
     assert "base of the reward models" not in given and given["gold reward model"] == 2_000_000
 
 
-@pytest.mark.parametrize(("trunks", "bases"), [("last", 1), ("runs", 2), ("snapshots", 3)])
-def test_each_trunk_that_members_start_from_is_a_base_and_gold_has_the_last_weights(trunks, bases):
+@pytest.mark.parametrize(("trunks", "bases"), [("last", 1), ("runs", 2), ("snapshots", 2)])
+def test_each_trunk_that_members_start_from_is_a_base_and_the_policy_lends_the_last_weights(trunks, bases):
     words = ["world=preferences", "world.path=pairs.jsonl", "model.lora_rank=2", "sft.snapshots=[0.5,0.8]",
              "reward=ensemble_mean", f"reward_model.trunks={trunks}"]  # fmt: skip
     each = 2 * 608
-    assert sizes(*words, size=of_small(2))["base of the reward models"] == bases * each
+    assert sizes(*words, size=of_small(2))["base of the reward models"] == (bases - 1) * each
+    assert sizes(*words, "optimizer=bon", size=of_small(2))["base of the reward models"] == bases * each
     alone = sizes(*words, "reward_model.num_trunks=1", size=of_small(2))
-    assert alone["base of the reward models"] == each * (2 if trunks == "snapshots" else 1)
+    assert alone["base of the reward models"] == 0
 
 
 def test_full_fine_tuning_needs_a_reference_and_a_start_only_where_they_differ():
