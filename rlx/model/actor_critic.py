@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
+from rlx.model.linear_head import linear_head_of
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
 from rlx.process.device import random_state_kept
@@ -60,7 +61,8 @@ class ActorCritic:
         def said(states_BTD: Tensor, project: Project) -> dict[str, Tensor]:
             own = partial(self.next_token_logits, temperature=temperature, project=project)
             other = None if against is None else (against, partial(against.logps, head=head, project=project))
-            return said_of_tokens(own, states_BTD, ids[:, -completion_length:], vocabulary, entropy, other)
+            asked = ids[:, -completion_length:]
+            return said_of_tokens(own, states_BTD, asked, vocabulary, entropy, other, linear_head_of(self, temperature))
 
         out = inside(head, said, hidden[:, before])
         if values and (value_head := getattr(self, "value_head", None)) is not None:
