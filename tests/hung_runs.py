@@ -28,7 +28,7 @@ class Slow:
 def compute_of_two() -> DDP:
     return DDP(
         num_processes=2, num_nodes=1, num_threads=1, micro_batch_size=None, rows=64, place_members=False,
-        gradient_checkpointing=False, grace=20.0, timeout=TIMEOUT,
+        compile=False, gradient_checkpointing=False, grace=20.0, timeout=TIMEOUT,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class SeveralProcesses:
     num_threads: PositiveInt
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
+    compile: bool
     place_members: bool
     gradient_checkpointing: bool
     grace: Positive  # s

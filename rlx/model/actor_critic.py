@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
+from rlx.model.compiled import Compiled
 from rlx.model.linear_head import linear_head_of
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
@@ -42,7 +43,33 @@ class ActorCritic:
         `values=False`: the critic, where there is one, is not asked."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
-        ids, mask = kwargs["input_ids"], kwargs["attention_mask"]
+        asked = (
+            kwargs["input_ids"],
+            kwargs["attention_mask"],
+            completion_length,
+            temperature,
+            entropy,
+            against,
+            states,
+            values,
+        )
+        compiled = getattr(self, "compiled", None)
+        if compiled is not None and self.training:  # pyright: ignore[reportAttributeAccessIssue]
+            return compiled(self, *asked)
+        return self.said_of(*asked)
+
+    def said_of(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        completion_length: int,
+        temperature: float,
+        entropy: bool,
+        against: ReferenceLogits | None,
+        states: bool,
+        values: bool,
+    ) -> dict[str, Tensor]:
+        """`forward` of completions."""
         # Absolute positions (GPT-2 style) count real tokens only, whatever the padding on the left.
         inputs = {
             "input_ids": ids,
@@ -77,12 +104,15 @@ class ActorCritic:
         return logits if temperature == 1.0 else logits / temperature
 
 
-def with_critic(model: PreTrainedModel, critic: Critic) -> PreTrainedModel:
+def with_critic(model: PreTrainedModel, critic: Critic, compiles: bool = False) -> PreTrainedModel:
     """`model` itself, its class extended by ActorCritic, with a zero-initialised value head (on its own trunk, or on a
-    copy of it). `none` adds no head: a reference, or a policy whose optimiser needs no critic."""
+    copy of it). `none` adds no head: a reference, or a policy whose optimiser needs no critic. `compiles`: whether
+    what it says of completions is compiled while it learns. Raises UserError where no compiler is at hand."""
     kind = type(model)
     # The same name and module, so that config.architectures and saved files stay those of the plain model.
     model.__class__ = type(kind.__name__, (ActorCritic, kind), {"__module__": kind.__module__})
+    if compiles:
+        model.compiled = Compiled(ActorCritic.said_of)  # pyright: ignore[reportArgumentType]
     if critic == "none":
         return model
     size = model.config.get_text_config().hidden_size

@@ -18,6 +18,7 @@ TWO = DDP(
     num_threads=1,
     micro_batch_size=None,
     rows=8,
+    compile=False,
     place_members=False,
     gradient_checkpointing=False,
     grace=10,

@@ -17,6 +17,7 @@ def processes(number: int = 1) -> DDP:
         num_threads=torch.get_num_threads(),
         micro_batch_size=None,
         rows=8,
+        compile=False,
         place_members=False,
         gradient_checkpointing=False,
         grace=1.0,
