@@ -176,6 +176,7 @@ class Run:
             checkpoint_interval=settings.checkpoint.interval,
             seed=settings.seed,
             layout=cell.compute.layout,
+            rows=self.directory.growing,
         )
         return OnPolicyTrainer(
             policy,
@@ -245,10 +246,9 @@ class Run:
 
     def show(self, summary: dict[str, float]) -> None:
         """Write the report, and tell the tracker the rest."""
-        if not processes.first():
-            return
-        self.directory.finish(shown=False)
-        report.conclude(self.directory, self.tracker, summary)
+        if processes.first():
+            self.directory.finish(shown=False)
+            report.conclude(self.directory, self.tracker, summary)
 
     def save_provenance(self) -> None:
         self.directory.write("provenance.json", self.provenance.content())

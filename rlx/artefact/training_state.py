@@ -1,13 +1,23 @@
-"""Checkpoints of a training: folders `checkpoint-<update>`, each whole once the mark that is written last lies in it."""
+"""Checkpoints of a training: folders `checkpoint-<update>`, each believed while every file is as its mark says.
 
+The mark is written last. It holds the hash of every file of the checkpoint, and of the rows of numbers that the run had
+written until then.
+"""
+
+import hashlib
 import json
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rlx.artefact.seal import Seal, seal_of, to_disk
 from rlx.core.error import UserError
 from rlx.process import atomic, processes
 
+log = logging.getLogger(__name__)
 MARK = "step.json"
 
 
@@ -29,18 +39,69 @@ class Checkpoint:
             )
 
 
-def mark(path: Path, step: int, layout: str, **more: float) -> None:
-    """Say that the checkpoint in `path` is whole, once every process has written its part of it."""
+def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more: float) -> None:
+    """Say that the checkpoint in `path` is whole, once every process has written its part of it and all lies on the disk.
+
+    `beside`: files that grow while training goes on; what they hold now belongs to the checkpoint.
+    """
     processes.wait()
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
+    mine = [(str(file.relative_to(path)), seal_of(file)) for file in files[processes.share(len(files))]]
+    seals = dict(processes.concatenated(mine))
     if not processes.first():
         return
-    atomic.write(path / MARK, json.dumps({"step": step, "layout": layout, **more}))
+    rows = {os.path.relpath(file, path): seal_of(file) for file in beside if file.is_file()}
+    to_disk([*files, *(file for file in beside if file.is_file())])
+    told = {"step": step, "layout": layout, "files": seals, "rows": rows, "more": more}
+    atomic.write(path / MARK, json.dumps(told | {"sha256": _own_hash(told)}, indent=1))
+    to_disk([path / MARK])
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, the same for all processes; a save that was cut short is passed over."""
-    found = []
-    for path in folder.glob(f"checkpoint-*/{MARK}"):
-        more = json.loads(path.read_text())
-        found.append(Checkpoint(path.parent, more.pop("step"), more.pop("layout", "whole"), more))
-    return processes.agreed(max(found, key=lambda checkpoint: checkpoint.step, default=None))
+    """The newest checkpoint that is whole, the same for all processes. A save that was cut short is passed over; one whose
+    files are not what was saved is too, with a warning."""
+    return processes.agreed(next(_whole(folder), None) if processes.first() else None)
+
+
+def marked_steps(folder: Path) -> list[int]:
+    """The steps that a training may go on from, the last one first, without a look at what else is in their folders."""
+    found = [_read(path) for path in folder.glob(f"checkpoint-*/{MARK}")]
+    return sorted((told["step"] for told in found if told is not None), reverse=True)
+
+
+def _whole(folder: Path) -> Iterator[Checkpoint]:
+    found = [(_read(path), path) for path in folder.glob(f"checkpoint-*/{MARK}")]
+    for told, path in found:
+        if told is None:
+            log.warning("%s cannot be read: its checkpoint is passed over", path)
+    readable = [(told, path.parent) for told, path in found if told is not None]
+    for told, path in sorted(readable, key=lambda both: both[0]["step"], reverse=True):
+        if (damage := _damage(told, path)) is None:
+            yield Checkpoint(path, told["step"], told["layout"], told["more"])
+        else:
+            log.warning("%s: %s; going on from an older checkpoint, or from the start", path, damage)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return told if told.pop("sha256") == _own_hash(told) else None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return None
+
+
+def _own_hash(told: Mapping[str, Any]) -> str:
+    """Of what a mark says, so that a changed mark is no mark."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _damage(told: Mapping[str, Any], path: Path) -> str | None:
+    """What is not as it was saved; None where everything is."""
+    for kind, verb in (("files", "is not what was saved"), ("rows", "has lost rows that were written before it")):
+        for name, seal in told[kind].items():
+            file = path / name
+            if not file.is_file():
+                return f"{file.name} is gone"
+            if not Seal(*seal).fits(file, grown=kind == "rows"):
+                return f"{file.name} {verb}"
+    return None

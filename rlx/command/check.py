@@ -18,6 +18,7 @@ from rlx.command.wording import no_setting
 from rlx.core.error import UserError, nearest
 from rlx.core.settings import PlanSettings, Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
+from rlx.core.trust import check_trusted
 from rlx.run.name import is_external
 from rlx.tabular.settings import SurveySettings
 
@@ -101,6 +102,7 @@ def checked_survey(node: Any) -> SurveySettings:
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:
     target = node["_target_"]
     try:
+        check_trusted(str(target))
         found = signature(str(target))
     except UserError as error:
         raise UserError(f"{key}.{error}") from None

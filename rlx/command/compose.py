@@ -10,6 +10,7 @@ from typing import Any
 
 from rlx.command.wording import MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
+from rlx.core.trust import trust_choices_in
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,8 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     """The cells that `arguments` ask for: one, or one per point of a sweep (-m); none where Hydra only had to show
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
     arguments = flags_last(arguments)
+    if (extra := parse(arguments).config_dir) and Path(extra).is_dir():
+        trust_choices_in(Path(extra))
     for word in parse(arguments).overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")

@@ -39,7 +39,8 @@ from rlx.process import processes
 class TrainingPlan:
     """How much is done: `num_steps` rollouts of `num_prompts` prompts over all processes, a checkpoint every
     `checkpoint_interval`. Each process learns from its share of a minibatch in `num_micro` parts. `layout` says how a
-    checkpoint lies on disk: only the same layout can read it."""
+    checkpoint lies on disk: only the same layout can read it. `rows`: files that grow with each step; a checkpoint holds
+    as long as they begin with what they held when it was saved."""
 
     num_steps: int
     num_prompts: int
@@ -47,6 +48,7 @@ class TrainingPlan:
     checkpoint_interval: int
     seed: int
     layout: str = "whole"
+    rows: tuple[Path, ...] = ()
 
 
 AfterStep = Callable[[int, dict[str, float]], None]
@@ -271,4 +273,5 @@ class _StepBoundary(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        training_state.mark(folder, self.trainer.step, self.trainer.plan.layout, beta=self.trainer.beta)
+        plan = self.trainer.plan
+        training_state.mark(folder, self.trainer.step, plan.layout, plan.rows, beta=self.trainer.beta)

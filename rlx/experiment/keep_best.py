@@ -101,14 +101,16 @@ class BestPolicy:
         self.row = {name: value for name, value in row.items() if name.startswith("keep_best/")} | {
             "keep_best/step": float(step)
         }
-        checkpoint = training_state.latest(self.checkpoints)
         if not processes.first():
             return
         self.folder.mkdir(exist_ok=True)
         with atomic.file(self._file(step)) as part:
             save_file(weights, part, metadata={"row": json.dumps(self.row)})
-        saved = checkpoint.step if checkpoint else -1
-        needed = {step, max((number for number in self._steps() if number <= saved), default=step)}
+        saved = training_state.marked_steps(self.checkpoints)
+        needed = {
+            step,
+            *(max((number for number in self._steps() if number <= there), default=step) for there in saved),
+        }
         for number in self._steps():
             if number not in needed:
                 self._file(number).unlink()

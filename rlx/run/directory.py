@@ -1,6 +1,7 @@
 """A run's folder: its state, its rows of numbers and samples, all readable while it runs and whole after a kill."""
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from rlx.core.error import UserError
 from rlx.process import atomic
 from rlx.run import status
 
+log = logging.getLogger(__name__)
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 # The files that are replaced as a whole, by the process that holds the run.
 WHOLE = (METRICS, SAMPLES, "status.json", "members.json", "provenance.json", "summary.json")
@@ -26,6 +28,11 @@ class RunDirectory:
 
     def __init__(self, path: Path, writes: bool = True) -> None:
         self.path, self.writes = Path(path), writes
+
+    @property
+    def growing(self) -> tuple[Path, ...]:
+        """The files that rows are appended to while the policy learns."""
+        return self.path / METRICS, self.path / SAMPLES
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -93,9 +100,18 @@ class RunDirectory:
             lock.release()
 
     def read(self, name: str) -> dict:
-        """A JSON file's content; {} if it is not there."""
+        """A JSON file's content; {} if it is not there, and with a warning if it is no object of JSON."""
         path = self.path / name
-        return json.loads(path.read_text()) if path.is_file() else {}
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            content = None
+        if isinstance(content, dict):
+            return content
+        log.warning("%s cannot be read and is written anew: what it held is lost", path)
+        return {}
 
     def write(self, name: str, content: object) -> None:
         """Replace a JSON file."""
@@ -116,21 +132,30 @@ class RunDirectory:
             atomic.write(self.path / name, "".join(json.dumps(_finite(row)) + "\n" for row in rows))
 
     def rows(self, name: str) -> list[dict]:
-        """The rows of a JSONL file; a last line that a kill cut short is passed over, to be written again on resuming."""
+        """The rows of a JSONL file up to the first line that is none; a last line that a kill cut short is passed over."""
         path = self.path / name
         if not path.is_file():
             return []
-        lines = path.read_text().split("\n")
-        whole = lines[:-1]  # what follows the last newline was not finished
-        return [json.loads(line) for line in whole]
+        rows = []
+        for number, line in enumerate(
+            path.read_bytes().split(b"\n")[:-1], 1
+        ):  # what follows the last newline was not finished
+            try:
+                row = json.loads(line.decode("utf-8"))
+                assert isinstance(row, dict) and "step" in row
+            except (ValueError, AssertionError):
+                log.warning("%s:%d is no row: it and what follows are left out", path, number)
+                break
+            rows.append(row)
+        return rows
 
     def keep_rows_until(self, step: int) -> None:
-        """Forget rows of steps after `step`, which a resumed run will do again."""
+        """Forget rows of steps after `step`, which a resumed run will do again. -1: all."""
         if not self.writes:
             return
         for name in (METRICS, SAMPLES):
             if (self.path / name).is_file():
-                kept = [row for row in self.rows(name) if row["step"] <= step]
+                kept = [row for row in self.rows(name) if row["step"] <= step] if step >= 0 else []
                 atomic.write(self.path / name, "".join(json.dumps(row) + "\n" for row in kept))
 
 

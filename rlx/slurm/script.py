@@ -20,6 +20,7 @@ SCRIPT = """\
 # Written by `rlx submit`; `rlx submit {folder}` submits it again.
 {lines}
 
+folder={folder} # quoted here alone: what is in a variable is not read as shell again
 # One launcher a node. None is killed when another fails: each says why it ended, and the first cause is kept.
 srun --mpi=none --kill-on-bad-exit=0 --wait={stragglers} --cpus-per-task={cpus} {command}
 code=$?
@@ -28,7 +29,7 @@ case $code in {goes_on}) # it was asked to leave, by the end of its time or a pr
     echo "rlx: job $SLURM_JOB_ID goes back into the queue"
     scontrol requeue "$SLURM_JOB_ID" && sleep 60 # which ends this script
   else
-    echo "rlx: job $SLURM_JOB_ID was requeued {max_requeues} times (slurm.max_requeues); rlx submit {folder} goes on"
+    echo "rlx: job $SLURM_JOB_ID was requeued {max_requeues} times (slurm.max_requeues); rlx submit $folder goes on"
   fi ;;
 esac
 exit $code

@@ -87,6 +87,7 @@ def test_a_world_without_groups_is_told_what_it_lacks(tmp_path, monkeypatch):
     (tmp_path / "bare.py").write_text("class Bare:\n    def __init__(self, label_noise: float): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     config = compose(["attribution=consistent"])[0].config
+    monkeypatch.setenv("RLX_TRUST", "bare")
     config["world"] = {"_target_": "bare.Bare", "label_noise": 0.1}
     config["choices"]["world"] = "bare"
     with pytest.raises(UserError, match=r"world=bare has no groups of factors .* give its class factor_groups"):

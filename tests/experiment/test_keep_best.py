@@ -1,11 +1,10 @@
 """The choice of a step on one half of the prompts, and what a resumed run finds of it on disk."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from rlx.artefact.training_state import mark
 from rlx.core.error import UserError
 from rlx.core.world import Prompt
 from rlx.experiment.keep_best import BestPolicy, half_that_chooses, halves
@@ -69,7 +68,7 @@ def row(gold: float) -> dict[str, float]:
 def checkpoint(folder, step: int) -> None:
     path = folder / "checkpoints" / f"checkpoint-{step}"
     path.mkdir(parents=True)
-    (path / "step.json").write_text(json.dumps({"step": step, "layout": "whole"}))
+    mark(path, step, "whole")
 
 
 def kept(folder) -> list[str]:

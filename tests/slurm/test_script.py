@@ -11,6 +11,7 @@ import pytest
 from rlx.command.check import checked_slurm
 from rlx.command.compose import compose
 from rlx.core.error import UserError
+from rlx.process.stop import REQUEUE
 from rlx.slurm.queue import environment
 from rlx.slurm.script import job_script
 
@@ -129,3 +130,18 @@ def test_make_says_nodes_and_gpus_as_processes(line, submits):
     command = ["make", "--dry-run", *line.split()]
     said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=True).stdout
     assert " ".join(said.splitlines()[-1].split()).partition("/rlx ")[2] == submits
+
+
+@pytest.mark.parametrize(
+    "name", ["$(touch trace)", 'a"; touch trace; echo "b', "`touch trace`", "a'; touch trace; '", "a b"]
+)
+@pytest.mark.parametrize("restarts", ["0", "99"])
+def test_no_name_of_a_run_is_read_as_shell(tmp_path, name, restarts):
+    text = script(folder=Path("/runs") / name).replace("&& sleep 60", "")
+    commands = f"srun() {{ return {REQUEUE}; }}\nscontrol() {{ :; }}\n"  # as the cluster's would answer
+    env = {"PATH": "/usr/bin:/bin", "SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": restarts}
+    done = subprocess.run(["bash", "-c", commands + text], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == REQUEUE and done.stderr == ""
+    wanted = "goes back into the queue" if restarts == "0" else f"rlx submit /runs/{name} goes on"
+    assert wanted in done.stdout
+    assert not list(tmp_path.iterdir())
