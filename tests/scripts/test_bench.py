@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import bench_ppo
 
@@ -40,8 +38,3 @@ def test_a_later_run_is_set_beside_an_earlier_one_by_ratios_to_the_anchor():
 def test_a_side_that_an_earlier_run_did_not_time_is_not_compared():
     lines = bench_ppo.summary("lab", turns([10], [20]), {"lab": {ANCHOR: [{"cpu": 10, "wall": 5}]}})
     assert "was" not in lines[2]
-
-
-@pytest.mark.parametrize("side", bench_ppo.SIDES)
-def test_every_side_has_a_name_that_says_who_it_is(side):
-    assert side.startswith(("rlx-", "trl-"))
