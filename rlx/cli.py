@@ -99,6 +99,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
     from rlx.command import training
     from rlx.command.check import checked, checked_plan
     from rlx.command.compose import compose
+    from rlx.command.unread import refuse_unread
 
     if verb == "train" and (path := _resolved(arguments)) is not None:
         return training.train_resolved(path, lambda: _run_of("train"), lambda: _run_of("report"))
@@ -108,6 +109,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
+    refuse_unread(verb, arguments)
     cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
@@ -251,14 +253,16 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
 
 def _doctor(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """`rlx doctor`, of this machine; `rlx doctor key=value ...`, of the model that a run would start from."""
-    from rlx.command.check import checked
-    from rlx.command.compose import compose
-
-    told = "what a train takes, e.g. model=pretrained model.path=PATH: is that model ready, and does a run of it fit?"
+    told = (
+        "settings of rlx train, e.g. model=pretrained model.path=PATH: check that model, and whether a run of it fits"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=told)
     words = parser.parse_args(arguments).overrides
     if not words:
         return _run_of("doctor")()
+    from rlx.command.check import checked
+    from rlx.command.compose import compose
+
     if other := next((word for word in words if "=" not in word), None):
         raise UserError(f"{other}: rlx doctor takes key=value, e.g. model=pretrained model.path={other}")
     chosen = dict(word.split("=", 1) for word in words)

@@ -182,7 +182,9 @@ def fits(config: Mapping[str, Any], size: ModelSize) -> Finding:
     import psutil
     import torch
 
-    from rlx.estimate.memory import held, most, sharing_of
+    from rlx.estimate.held import most
+    from rlx.estimate.memory import held
+    from rlx.estimate.sharing import sharing_of
 
     needed, where = most(held(config, size)), "memory"
     available = psutil.virtual_memory().available

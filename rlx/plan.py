@@ -13,7 +13,7 @@ from rich.table import Table
 from rlx.artefact.store import Recipe, Store
 from rlx.command.advice import advice
 from rlx.core.rules import has_steps
-from rlx.estimate import duration
+from rlx.estimate import duration, placed
 from rlx.estimate.card import CARDS
 from rlx.estimate.clock import duration_of
 from rlx.estimate.disk import disk_bytes
@@ -107,8 +107,15 @@ def _sums(console: Console, rows: Sequence[CellRow], plan: SweepPlan, at_once: i
 def _artefacts(console: Console, config: Mapping[str, Any]) -> dict[str, Recipe]:
     """The artefacts still to build, by name."""
     from rlx.experiment.cell import cell_of
+    from rlx.experiment.preflight import check_cell
+    from rlx.model.checkpoint import NotAtHandError
 
-    recipes, seed = cell_of(config).recipes(), config["data_seed"]
+    cell, seed = cell_of(config), config["data_seed"]
+    try:
+        check_cell(cell)
+    except NotAtHandError as error:
+        console.print(f"[dim]tokenizer, chat template and context are not checked: {escape(str(error))}[/]\n")
+    recipes = cell.recipes()
     store, missing = Store(Path(config["cache_dir"]).expanduser()), {}
     table = _table(console, f"artefacts in {config['cache_dir']}", "artefact", "state", "where")
     for name, recipe in recipes.items():
@@ -174,6 +181,8 @@ def _room(console: Console, config: Mapping[str, Any], size: ModelSize | None, d
     if offloaded := most(rows, offloaded=True):
         table.add_row("[bold]in the CPU's memory[/]", f"[bold]{_bytes(offloaded)}[/]", "at most")
     console.print(table)
+    if line := placed.told(config):
+        console.print(line, markup=False)
     before = stages(config, size)
     _stages(console, before)
     needed = gpu_with_vllm(config, size, rows)

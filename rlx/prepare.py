@@ -16,6 +16,7 @@ from rlx.compute.launcher import launch
 from rlx.core.build import build
 from rlx.core.error import UserError
 from rlx.experiment.cell import cell_of
+from rlx.experiment.preflight import check_cell
 from rlx.process import atomic, interruption, outer, processes
 from rlx.process.logs import speak
 from rlx.run.state import load_config
@@ -50,6 +51,7 @@ def work(path: Path) -> None:
 def _build(config: Mapping[str, Any]) -> None:
     speak()
     cell = cell_of(config)
+    check_cell(cell)
     for name, recipe in cell.recipes().items():
         there = cell.store.has(recipe, cell.settings.data_seed)
         path = cell.store.fetch(recipe, cell.settings.data_seed)
@@ -115,6 +117,7 @@ class Union:
         """Fetch what the cell called `name` needs."""
         try:
             cell = cell_of(config)
+            check_cell(cell)
             recipes = cell.recipes()
         except Exception as error:
             self._fail(name, error)

@@ -24,19 +24,12 @@ from rlx.engine.export import export_policy
 from rlx.engine.held_out import final_rows, sample_rows
 from rlx.engine.provenance import Provenance
 from rlx.engine.trainer import OnPolicyTrainer, TrainingPlan
+from rlx.experiment import on_pairs
 from rlx.experiment.assembly import Assembly, assemble, prompts_of
 from rlx.experiment.best_of_n import BestOfN
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.keep_best import BestPolicy, half_that_chooses, halves, left_aside
-from rlx.experiment.on_pairs import (
-    check_pairs,
-    cleaning_metrics,
-    cleaning_of,
-    importance_metrics,
-    importance_of,
-    judge_metrics,
-    judge_rows,
-)
+from rlx.experiment.preflight import check_cell
 from rlx.metric.battery import measure_all
 from rlx.model.actor_critic import with_adapters, with_critic
 from rlx.model.precision import cast
@@ -96,7 +89,7 @@ class Run:
 
     def run(self) -> None:
         try:
-            self.cell.sampler.check()
+            check_cell(self.cell)
             paths = self.members()
             with self.provenance.stage("combine"):
                 policy = None if self.cell.best_of_n else self.make_policy(paths["SFT policy 0"])
@@ -117,13 +110,13 @@ class Run:
                 paths[name] = self.cell.store.fetch(recipe, self.settings.data_seed)
             self.provenance.artefacts[name] = paths[name].name
         members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
-        check_pairs(self.cell.world, paths)
-        self.judges = judge_rows(members, paths, self.cell.given_gold())
+        on_pairs.check_pairs(self.cell.world, paths)
+        self.judges = on_pairs.judge_rows(members, paths, self.cell.given_gold())
         self.directory.write("members.json", self.judges)
-        self.importance = importance_of(paths)
+        self.importance = on_pairs.importance_of(paths)
         if self.importance:
             self.directory.write("importance.json", self.importance)
-        self.cleaning = cleaning_of(paths)
+        self.cleaning = on_pairs.cleaning_of(paths)
         if self.cleaning is not None:
             self.directory.write(CLEANING, self.cleaning)
         return paths
@@ -235,13 +228,15 @@ class Run:
 
     def conclude(self, policy: PreTrainedModel, summary: dict[str, float]) -> dict[str, float]:
         """Write the final measurement with the judges' accuracies, and export the model."""
-        summary = summary | judge_metrics(self.judges) | cleaning_metrics(self.cleaning)
-        summary |= importance_metrics(self.importance)
+        summary = summary | on_pairs.judge_metrics(self.judges) | on_pairs.cleaning_metrics(self.cleaning)
+        summary |= on_pairs.importance_metrics(self.importance)
         self.directory.write("summary.json", summary)
         self.save_provenance()
         if processes.first():
-            card = model_card(load_record(self.directory.path))
-            export_policy(policy, self.cell.model.tokenizer(), self.directory.path / "model", card, self.dtype)
+            path = self.directory.path
+            export_policy(
+                policy, self.cell.model.tokenizer(), path / "model", model_card(load_record(path)), self.dtype
+            )
         return summary
 
     def show(self, summary: dict[str, float]) -> None:

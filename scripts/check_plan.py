@@ -5,9 +5,9 @@
 A case is `rlx prepare` (its artefacts) and `rlx train` (the run from them), of the lab or of a random Llama of 34 million
 parameters with texts that fill their limits of tokens to the last. Measured is the largest resident memory of the process
 (ru_maxrss). glibc is told to give memory back once it is free (MALLOC_MMAP_THRESHOLD_), or a peak would hold what earlier
-stages have left; `--keep` leaves glibc as it is. Of the Llama, what is told of finished reward models (accuracies on pairs,
-importance) and the report are left out: they take most of the time and less memory than training. Ends with 1 where a
-prediction lies below what was measured.
+stages have left; `--keep` leaves glibc as it is. Trainings have two updates: AdamW's moments are not there before the first.
+Of the Llama, what is told of finished reward models (accuracies on pairs, importance) and the report are left out: they take
+most of the time and less memory than training. Ends with 1 where a prediction lies below what was measured.
 """
 
 import argparse
@@ -30,7 +30,7 @@ LAB = (
 )
 LLAMA = (
     f"world=preferences world.path={{folder}}/pairs.jsonl world.max_prompt_tokens={PROMPT} world.max_completion_tokens={NEW} "
-    "model=pretrained model.path={folder}/llama sft.num_epochs=1 sft.micro_batch_size=4 reward_model.num_epochs=1 "
+    "model=pretrained model.path={folder}/llama sft.num_epochs=2 sft.micro_batch_size=4 reward_model.num_epochs=2 "
     "world.min_pairs=8 world.max_pairs=8 world.max_gold_pairs=8 world.max_demonstrations=8 "
     "reward_model.micro_batch_size=4 reward_model.num_reference_completions=16 num_steps=1 num_prompts=4 "
     "optimizer.num_minibatches=2 optimizer.num_epochs=1 evaluation.interval=1 evaluation.num_prompts=4 "
@@ -113,7 +113,8 @@ def predicted(words: list[str], pools: bool) -> tuple[int, int]:
     """Bytes that `rlx plan` tells for the artefacts, or of them for best-of-n's pools alone, and for the run."""
     from rlx.command.check import checked
     from rlx.command.compose import compose
-    from rlx.estimate.memory import held, most
+    from rlx.estimate.held import most
+    from rlx.estimate.memory import held
     from rlx.estimate.size import size_of
     from rlx.estimate.stages import stages
 

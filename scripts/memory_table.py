@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rlx.command.check import checked
 from rlx.command.compose import compose
-from rlx.estimate.memory import held, most
+from rlx.estimate.held import most
+from rlx.estimate.memory import held
 from rlx.estimate.size import size_of
 
 PAGE = Path(__file__).parents[1] / "docs/scale.md"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ddp_of import ddp_of
+
 from rlx.artefact.store import Store
 from rlx.compute.ddp import DDP
 from rlx.process import interruption, processes
@@ -26,10 +28,7 @@ class Slow:
 
 
 def compute_of_two() -> DDP:
-    return DDP(
-        num_processes=2, num_nodes=1, num_threads=1, micro_batch_size=None, rows=64, place_members=False,
-        compile=False, gradient_checkpointing=False, grace=20.0, timeout=TIMEOUT,
-    )  # fmt: skip
+    return ddp_of(2, grace=20.0, timeout=TIMEOUT)
 
 
 def work(folder: Path) -> None:

@@ -7,7 +7,12 @@ import pytest
 import yaml
 
 from rlx.cli import main
+from rlx.decoder.proxy import Proxy
+from rlx.experiment.cell import cell_of
+from rlx.experiment.decoding import fused
+from rlx.model import attention
 from rlx.run.record import load_record
+from rlx.run.state import load_config
 from tests.small_model import make_small_model
 from tests.test_train import MINIATURE
 
@@ -62,6 +67,18 @@ def test_fusion_is_measured_beside_the_untuned_policy_the_expert_and_the_ceiling
     assert {row["prompt_id"]: row["start_completion"] for row in samples} == start
     page = (found / "versus-start.html").read_text()
     assert "by dynamic logit fusion" in page and "How much of the experts" in page and page.count("<img") == 1
+
+
+def test_experts_leave_the_kernel_of_reward_models_as_it_was(here):
+    config = load_config(here / "runs/large-seed0/config.yaml")
+    cell = cell_of(config)
+    decoder = Proxy("start", (str(here / "runs/small-seed0"),), 1.0)
+    try:
+        attention.use("eager")
+        fused(cell.model.policy(None), decoder, cell, config)
+        assert attention.chosen() == "eager"
+    finally:
+        attention.use(None)
 
 
 def test_a_plan_says_what_is_loaded_and_runs_nothing(here, capsys):

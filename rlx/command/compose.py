@@ -79,13 +79,14 @@ def _by_hydra(arguments: Sequence[str]) -> list[ComposedRun]:
         task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
             _collector(cells, errors)
         )
-        run_hydra([f"hydra.sweep.dir={litter}", *arguments] if _sweeps(arguments) else arguments, task)
+        run_hydra([f"hydra.sweep.dir={litter}", *arguments] if sweeps(arguments) else arguments, task)
     if errors:
         raise _worded(errors[0], arguments)
     return cells
 
 
-def _sweeps(arguments: Sequence[str]) -> bool:
+def sweeps(arguments: Sequence[str]) -> bool:
+    """Whether they ask for a sweep (-m)."""
     return parse(arguments).multirun or "hydra.mode=MULTIRUN" in arguments
 
 

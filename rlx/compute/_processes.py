@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import distributed
@@ -15,9 +15,13 @@ from rlx.process import processes
 from rlx.process.device import see_one
 from rlx.process.outer import launched
 
-PATIENCE = timedelta(
-    hours=12
-)  # while another process builds an artefact alone, or waits for one that another run builds
+# While another process builds an artefact alone, or waits for one that another run builds.
+PATIENCE = timedelta(hours=12)
+
+
+def backend() -> str:
+    """Return how processes send tensors: from GPUs where there are any."""
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class SeveralProcesses:
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
     compile: bool
-    place_members: bool
+    place_members: bool | Literal["auto"]
     gradient_checkpointing: bool
     grace: Positive  # s
     timeout: Positive  # s
@@ -60,8 +64,7 @@ class SeveralProcesses:
             return
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        distributed.init_process_group(backend, timeout=timedelta(seconds=self.timeout))
+        distributed.init_process_group(backend(), timeout=timedelta(seconds=self.timeout))
         processes.have_patience(PATIENCE)
 
     def distribution(self) -> dict[str, object]:

@@ -8,7 +8,7 @@ import torch
 from torch import distributed
 from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 
-from rlx.compute._processes import SeveralProcesses
+from rlx.compute._processes import SeveralProcesses, backend
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,7 @@ class Zero(SeveralProcesses):
         super().start()
         if self.num_processes == 1 and not distributed.is_initialized():  # DeepSpeed wants a group of one, too
             os.environ.setdefault("LOCAL_RANK", "0")
-            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+            distributed.init_process_group(backend(), store=HashStore(), rank=0, world_size=1)
         if not torch.cuda.is_available():
             import deepspeed.ops
 

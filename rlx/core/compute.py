@@ -2,6 +2,8 @@
 
 from typing import Any, Protocol
 
+from rlx.core.placement import Setting
+
 
 class Compute(Protocol):
     @property
@@ -28,8 +30,9 @@ class Compute(Protocol):
         ...
 
     @property
-    def place_members(self) -> bool:
-        """Whether each process holds its share of an ensemble's members, and scores the rows of all processes."""
+    def place_members(self) -> Setting:
+        """Whether each process holds its share of an ensemble's members, and scores the rows of all processes; "auto" is
+        `rlx.core.placement`'s choice."""
         ...
 
     @property

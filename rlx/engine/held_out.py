@@ -33,9 +33,8 @@ class StartText:
 class StartSample:
     """The same, and what gold thinks of it."""
 
-    completion: Completion
+    text: StartText
     gold: float
-    length: int
 
 
 class HeldOut:
@@ -99,9 +98,9 @@ class HeldOut:
         whole |= {name: np.concatenate([part[1][name] for part in parts], -1) for name in numbers}
         whole |= {name: torch.cat([part[2][name] for part in parts]) for name in tokens}
         return Evaluation(
-            start_completions=[sample.completion for sample in start],
+            start_completions=[sample.text.completion for sample in start],
             start_gold_B=np.array([sample.gold for sample in start]),
-            start_lengths_B=np.array([sample.length for sample in start]),
+            start_lengths_B=np.array([sample.text.length for sample in start]),
             **whole,
         )
 
@@ -113,7 +112,7 @@ class HeldOut:
             prompts = [self.prompts.prompts[i] for i in missing[mine]]
             golds = processes.concatenated(self.judge.score(prompts, [texts[i].completion for i in missing[mine]]))
             for i, gold in zip(missing, golds, strict=True):
-                self._start[i] = StartSample(texts[i].completion, float(gold), texts[i].length)
+                self._start[i] = StartSample(texts[i], float(gold))
         return [self._start[i] for i in wanted]
 
     def _start_texts(self, wanted: Sequence[int]) -> dict[int, StartText]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rlx.core.rules import has_steps
+from rlx.core.rules import has_steps, kind
 from rlx.estimate.duration import Duration, completions, evaluated, updates
-from rlx.estimate.frozen import kind_of, members_of, reward_size, trains_gold
+from rlx.estimate.frozen import members_of, reward_size, trains_gold
 from rlx.estimate.memory import drawn_at_once, kept, lengths
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize
@@ -45,7 +45,7 @@ def from_card(config: Mapping[str, Any], size: ModelSize, name: str) -> Duration
     card, processes, reward = CARDS[name], sharing_of(config).processes, reward_size(config["model"], size)
     rate = UTILISATION * (card.bf16 if mixed_precision(config) else card.fp32) * processes
     tokens, members = sum(lengths(config)), members_of(config)
-    scorers = members if kind_of(config, "reward").startswith("ensemble") else min(members, 1)
+    scorers = members if "ensemble" in kind(config, "reward") else min(members, 1)
     optimizer, rank = config["optimizer"], config["model"].get("lora_rank") or 0
     drawn, looked = completions(config), evaluated(config)
     seconds = {"draw": _drawing(config, size, card, drawn / processes)}

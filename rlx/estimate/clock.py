@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rlx.core.rules import kind
 from rlx.estimate import duration
 from rlx.estimate.card import CARDS, from_card
 from rlx.estimate.duration import Duration, PastRun
@@ -30,4 +31,4 @@ def duration_of(
 
 
 def _on_cpu(run: PastRun) -> bool:
-    return str((run.config.get("compute") or {}).get("_target_")).startswith("rlx.compute.cpu.")
+    return kind(run.config, "compute") == "cpu"

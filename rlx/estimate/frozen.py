@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rlx.core.rules import has_steps
+from rlx.core.rules import has_steps, kind
 from rlx.estimate.held import Held
+from rlx.estimate.placed import placement_of
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize, known_size
 
@@ -40,9 +41,9 @@ def _judges(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
 
 
 def _whole(config: Mapping[str, Any], reward: ModelSize, members: int, gold: bool) -> list[Held]:
-    kind, rows = kind_of(config, "reward"), []
+    rows = []
     each = f"{reward.parameters:,} x {reward.bytes_per_parameter}"
-    if kind == "warm":
+    if kind(config, "reward") == "warm":
         rows.append(Held("reward model", reward.weights, how=f"the members' mean: {each}"))
         if sharing_of(config).on_cpu:
             rows.append(Held("its members", members * reward.weights, how=f"{members} x {each}, for measurements"))
@@ -50,9 +51,8 @@ def _whole(config: Mapping[str, Any], reward: ModelSize, members: int, gold: boo
             rows.append(Held("a member of the mean", reward.weights, ("scoring",), how="one at a time, at evaluations"))
     elif members:
         own, how = members, f"{members} x {each}"
-        if members > 1 and config["compute"].get("place_members"):
-            own = -(-members // sharing_of(config).processes)
-            how = f"{own} of {members} x {each}, compute.place_members"
+        if (chosen := placement_of(config)).placed:
+            own, how = chosen.own, f"{chosen.own} of {members} x {each}, compute.place_members"
         rows.append(Held("reward models", own * reward.weights, how=how))
     if gold:
         rows.append(Held("gold reward model", reward.weights, how=each))
@@ -64,9 +64,9 @@ def _on_one_base(config: Mapping[str, Any], reward: ModelSize, rank: int, member
     if not members and not gold:
         return []
     bases, lent = bases_of(config, members), lends(config)
-    adapters = members + gold + (members if kind_of(config, "reward") == "warm" else 0)
+    adapters = members + gold + (members if kind(config, "reward") == "warm" else 0)
     each = reward.adapters(rank) + (reward.architecture.hidden if reward.architecture else 0)
-    of = f"{members} members" + (", their mean of as many ranks" if kind_of(config, "reward") == "warm" else "")
+    of = f"{members} members" + (", their mean of as many ranks" if kind(config, "reward") == "warm" else "")
     own = bases - lent
     each_base = f"{reward.parameters:,} x {reward.bytes_per_parameter}, frozen"
     how = "the policy's own frozen weights" if not own else f"{own} x {each_base}" if own > 1 else each_base
@@ -99,20 +99,14 @@ def lends(config: Mapping[str, Any]) -> bool:
     )
 
 
-def kind_of(config: Mapping[str, Any], group: str) -> str:
-    """The choice of a group, as its file is called."""
-    return str(config[group]["_target_"]).split(".")[-2]
-
-
 def members_of(config: Mapping[str, Any]) -> int:
     """Reward models that the proxy is made of."""
-    kind = kind_of(config, "reward")
-    return 0 if kind == "gold" else config["reward"].get("num_members", 1)
+    return 0 if kind(config, "reward") == "gold" else config["reward"].get("num_members", 1)
 
 
 def trains_gold(config: Mapping[str, Any]) -> bool:
     """Whether the gold judge is a reward model that is trained."""
-    return str(config["world"]["_target_"]).startswith("rlx.world.preferences.") and not config["world"].get("gold")
+    return kind(config, "world") == "preferences" and not config["world"].get("gold")
 
 
 def reward_size(model: Mapping[str, Any], size: ModelSize) -> ModelSize:

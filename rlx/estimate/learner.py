@@ -81,9 +81,10 @@ class Learner:
         rows.append(row("AdamW's moments", "moments", trained * 8, f"{trained:,} x 8"))
         when: tuple[Phase, ...] = LEARNING if self.accumulates else ("updating",)
         rows.append(row("gradients", "gradients", trained * width, f"{trained:,} x {width}", when))
-        if self.says_words and not self.accumulates and not self.rank and (shape := self.size.architecture):
+        if self.says_words and not self.rank and (shape := self.size.architecture):
             first = shape.vocabulary * shape.hidden * width
-            rows.append(row("gradients of the output head", "gradients", first, "the first to be there", ("learning",)))
+            how = "of one more micro-batch, before it is added" if self.accumulates else "the first to be there"
+            rows.append(row("gradients of the output head", "gradients", first, how, ("learning",)))
         if sharing.deepspeed and width == 2:
             part = -(-trained // sharing.processes) * 4
             how = f"{trained:,} x 4{spread if sharing.processes > 1 else ''}"

@@ -6,18 +6,18 @@ Two lines are no formula: what Python and its libraries take on a CPU, measured,
 from collections.abc import Mapping
 from typing import Any
 
-from rlx.core.rules import has_steps
-from rlx.estimate.frozen import beside, kind_of, members_of, reward_size, trains_gold
-from rlx.estimate.held import Held, in_phase, most
+from rlx.core.rules import has_steps, kind
+from rlx.estimate.frozen import beside, members_of, reward_size, trains_gold
+from rlx.estimate.held import Held, in_phase
 from rlx.estimate.learner import Learner, learner
 from rlx.estimate.passes import Passes
 from rlx.estimate.sharing import Sharing, sharing_of
 from rlx.estimate.size import ModelSize
 
-__all__ = ["Held", "gpu_with_vllm", "held", "most", "sharing_of"]
 # Bytes of a process that has imported everything and trained the lab's model of 139 thousand parameters: resident memory
-# on Linux with torch 2.13 and transformers 5.19 (scripts/check_plan.py, its first rows).
-PROGRAM = 690 * 10**6
+# on Linux with torch 2.13 and transformers 5.19 (scripts/check_plan.py, its first rows), and what kernels keep to multiply
+# larger matrices with: of an SFT policy of 34 million parameters, 40 MB that no trace sees.
+PROGRAM = (690 + 40) * 10**6
 # Bytes of a GPU before the first tensor: context and kernels take "1-2GB" (transformers' documentation, "Anatomy of model
 # training"); NCCL's buffers are within that.
 CUDA = 2 * 10**9
@@ -72,10 +72,14 @@ def lengths(config: Mapping[str, Any]) -> tuple[int, int]:
 def drawn_at_once(config: Mapping[str, Any]) -> int:
     """Completions that a process draws at once: of a rollout, of an evaluation, of the start, whichever are most, and no
     more than sampler.batch_size."""
-    processes, numbers = sharing_of(config).processes, config["evaluation"]
+    processes = sharing_of(config).processes
     rollout = -(-config["num_prompts"] // processes) * (config["optimizer"].get("num_samples") or 1)
-    looks = max(numbers["num_prompts"], numbers["final_num_prompts"])
-    return min(config["sampler"].get("batch_size") or 0, max(rollout, -(-looks // processes)))
+    return min(config["sampler"].get("batch_size") or 0, max(rollout, -(-looked_at(config) // processes)))
+
+
+def looked_at(config: Mapping[str, Any]) -> int:
+    """Held-out prompts of the largest evaluation."""
+    return max(config["evaluation"]["num_prompts"], config["evaluation"]["final_num_prompts"])
 
 
 def kept(optimizer: Mapping[str, Any]) -> int:
@@ -113,8 +117,7 @@ def _scored(config: Mapping[str, Any], size: ModelSize, own: Learner | None) -> 
 
 def _judged_at_once(config: Mapping[str, Any]) -> int:
     """Rows that gold scores at an evaluation, or a scorer on the reference set when it is loaded."""
-    numbers, processes = config["evaluation"], sharing_of(config).processes
-    looks = -(-max(numbers["num_prompts"], numbers["final_num_prompts"]) // processes)
+    looks = -(-looked_at(config) // sharing_of(config).processes)
     most_rows = max(looks, int(config["reward_model"]["num_reference_completions"]))
     return min(config["compute"].get("rows") or 64, most_rows)
 
@@ -139,7 +142,7 @@ def _learnt(config: Mapping[str, Any], own: Learner) -> list[Held]:
     rows = micro_of(config)[0] * kept(optimizer)
     prompt, new = lengths(config)
     recomputed, critic = bool(compute.get("gradient_checkpointing")), optimizer.get("critic") or "none"
-    compared = kind_of(config, "optimizer") == "superhf"
+    compared = kind(config, "optimizer") == "superhf"
     number = passes.learning(rows, prompt, new, critic, recomputed, compared)
     how = f"{rows} completions of {prompt + new} tokens; micro_batch_size, gradient_checkpointing"
     return [Held("activations", number, ("learning",), how=how)]

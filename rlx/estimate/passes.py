@@ -6,14 +6,42 @@ number of bytes a layer. Results are kept, so that the cells of a sweep share th
 
 import copy
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rlx.estimate.size import Architecture
 
+if TYPE_CHECKING:  # its module imports torch
+    from rlx.core.policy_optimizer import Critic
+
 SCORED_AT_A_TIME = 64  # rows of `score_rows` and of the probe
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What is traced: the key that its bytes are kept under. `tokens` of a row: of its prompt and of its completion where
+    that makes a difference. `learns`: whether the model is the policy in training, or one that TRL trains."""
+
+    kind: Literal["learning", "scoring", "judging", "prompts", "last token", "fitting policy", "fitting reward"]
+    rows: int
+    tokens: tuple[int, ...]
+    learns: bool
+    critic: "Critic" = "none"
+    recomputed: bool = False
+    compared: bool = False
+
+    @property
+    def backward(self) -> bool:
+        """Whether gradients are computed."""
+        return self.kind in ("learning", "fitting policy", "fitting reward")
+
+    @property
+    def scores(self) -> bool:
+        """Whether the model is a reward model."""
+        return self.kind in ("judging", "fitting reward")
 
 
 @dataclass(frozen=True)
@@ -29,7 +57,7 @@ class Passes:
     adapters: str
     autocast: bool
 
-    def learning(self, rows: int, prompt: int, new: int, critic: str, recomputed: bool, compared: bool) -> int:
+    def learning(self, rows: int, prompt: int, new: int, critic: "Critic", recomputed: bool, compared: bool) -> int:
         """Activations of a micro-batch of `rows` completions, with the chunk of logits that is open. `compared`: with those of
         the reference beside it."""
 
@@ -45,16 +73,16 @@ class Passes:
             out = model(**_inputs(rows, prompt + new), completion_length=new, against=against)
             torch.stack([x.sum() for x in out.values()]).sum().backward()
 
-        return self._traced(run, ("learning", rows, prompt, new, critic, recomputed, compared))
+        return self._traced(run, Pass("learning", rows, (prompt, new), True, critic, recomputed, compared))
 
-    def scoring(self, rows: int, prompt: int, new: int, critic: str, learns: bool) -> int:
+    def scoring(self, rows: int, prompt: int, new: int, critic: "Critic", learns: bool) -> int:
         """A forward pass of `rows` completions with log-probabilities and entropies. `learns`: whether it is the policy, whose
         copies in bfloat16 autocast keeps."""
 
         def run(model: Any) -> None:
             model(**_inputs(rows, prompt + new), completion_length=new, entropy=True)
 
-        return self._traced(run, ("scoring", rows, prompt, new, critic, learns))
+        return self._traced(run, Pass("scoring", rows, (prompt, new), learns, critic))
 
     def judging(self, rows: int, tokens: int) -> int:
         """A forward pass of a reward model over `rows` completions with their prompts."""
@@ -65,7 +93,7 @@ class Passes:
             trunk, inputs = model.get_base_model() if self.rank else model, _inputs(rows, tokens)
             last_hidden(trunk, inputs["input_ids"], inputs["attention_mask"])
 
-        return self._traced(run, ("judging", rows, tokens))
+        return self._traced(run, Pass("judging", rows, (tokens,), False))
 
     def drawing(self, rows: int, prompt: int, new: int, learns: bool) -> int:
         """`rows` completions drawn at once: the larger of the pass over the prompts and the last token, with all keys and
@@ -90,10 +118,13 @@ class Passes:
             scores = out.logits[:, -1].to(copy=True, dtype=torch.float32)  # as `generate` copies them
             inverse_cdf(scores.float() / 0.9, torch.ones(rows, dtype=torch.float64))
 
-        key = (rows, prompt, new, learns)
-        return max(self._traced(first, ("prompts", *key)), self._traced(last, ("last token", *key)))
+        tokens = (prompt, new)
+        return max(
+            self._traced(first, Pass("prompts", rows, tokens, learns)),
+            self._traced(last, Pass("last token", rows, tokens, learns)),
+        )
 
-    def fitting(self, rows: int, tokens: int, recomputed: bool, kind: str) -> int:
+    def fitting(self, rows: int, tokens: int, recomputed: bool, kind: Literal["policy", "reward"]) -> int:
         """Activations of a micro-batch of `rows` rows while TRL trains a policy (kind "policy") or a reward model ("reward")."""
 
         def run(model: Any) -> None:
@@ -102,14 +133,19 @@ class Passes:
             else:  # TRL's fused head makes logits in chunks, as ours does
                 model(**_inputs(rows, tokens), completion_length=tokens - 1)["logps"].sum().backward()
 
-        return self._traced(run, (f"fitting {kind}", rows, tokens, recomputed))
+        return self._traced(
+            run,
+            Pass(
+                "fitting reward" if kind == "reward" else "fitting policy", rows, (tokens,), True, recomputed=recomputed
+            ),
+        )
 
     @cached_property
     def _key(self) -> str:
         config = json.dumps(self.shape.config.to_dict(), sort_keys=True, default=str)
         return f"{config} {self.weights} {self.rank} {self.adapters} {self.autocast}"
 
-    def _traced(self, run: Callable[[Any], None], what: tuple[Any, ...]) -> int:
+    def _traced(self, run: Callable[[Any], None], what: Pass) -> int:
         known = _known()
         if (key := (self._key, what)) not in known:
             layers, (few, more) = self.shape.layers, self.LAYERS
@@ -120,22 +156,21 @@ class Passes:
                 known[key] = least + (layers - few) * (most - least)
         return known[key]
 
-    def _peak(self, layers: int, run: Callable[[Any], None], what: tuple[Any, ...]) -> int:
-        from rlx.estimate.trace import peak, quiet
+    def _peak(self, layers: int, run: Callable[[Any], None], what: Pass) -> int:
+        from rlx.estimate.trace import peak
+        from rlx.model.checkpoint import quiet
 
-        kind, learns = what[0], what[0] in ("learning", "fitting policy", "fitting reward")
-        with quiet():
-            model = self._model(layers, kind, what)
-            recomputed = {"learning": 5, "fitting policy": 3, "fitting reward": 3}.get(kind)
-            if recomputed is not None and what[recomputed]:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer transformers' of names that older ones need
+            model = self._model(layers, what)
+            if what.recomputed:
                 model.gradient_checkpointing_enable()
-            trained = learns or (kind != "judging" and what[-1])
-            if not trained:
+            if not what.learns:
                 model.requires_grad_(False)
-            model.train(learns)
-            return peak(model, run, self.autocast and kind != "judging", learns)
+            model.train(what.backward)
+            return peak(model, run, self.autocast and what.kind != "judging", what.backward)
 
-    def _model(self, layers: int, kind: str, what: tuple[Any, ...]) -> Any:
+    def _model(self, layers: int, what: Pass) -> Any:
         """The model on the meta device, with so many layers."""
         import torch
         from peft import LoraConfig, get_peft_model
@@ -145,7 +180,7 @@ class Passes:
 
         config = _with_layers(self.shape.config, layers)
         with torch.device("meta"):
-            if kind in ("judging", "fitting reward"):
+            if what.scores:
                 config.num_labels, config.pad_token_id = 1, 0
                 model = AutoModelForSequenceClassification.from_config(config, dtype=getattr(torch, self.weights))
                 if self.rank:
@@ -153,8 +188,7 @@ class Passes:
                     model = get_peft_model(model, lora)
             else:
                 model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, self.weights))
-                critic = {"learning": 4, "scoring": 4}.get(kind)
-                model = with_critic(model, what[critic] if critic else "none")
+                model = with_critic(model, what.critic)
                 lora = (
                     LoraConfig(r=self.rank, target_modules="all-linear", task_type="CAUSAL_LM") if self.rank else None
                 )

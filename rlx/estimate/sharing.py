@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rlx.core.rules import kind
+
 
 @dataclass(frozen=True)
 class Sharing:
@@ -31,8 +33,7 @@ OFFLOADED = {"optimizer": {"masters", "moments", "gradients"}, "all": {"masters"
 
 
 def sharing_of(config: Mapping[str, Any]) -> Sharing:
-    compute = config["compute"]
-    name = str(compute["_target_"]).split(".")[-2]
+    compute, name = config["compute"], kind(config, "compute")
     offload = compute.get("offload")
     off = OFFLOADED.get("all" if offload is True else str(offload), set())
     return Sharing(

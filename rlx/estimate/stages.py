@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rlx.core.rules import has_steps
+from rlx.core.rules import has_steps, kind
 from rlx.estimate.frozen import bases_of, members_of, reward_size, trains_gold
 from rlx.estimate.held import Held, most
 from rlx.estimate.learner import Learner, learner
-from rlx.estimate.memory import frozen_passes, judging, lengths, program
+from rlx.estimate.memory import frozen_passes, judging, lengths, looked_at, program
 from rlx.estimate.passes import SCORED_AT_A_TIME
 from rlx.estimate.sharing import sharing_of
 from rlx.estimate.size import ModelSize
@@ -47,8 +47,7 @@ def stages(config: Mapping[str, Any], size: ModelSize) -> list[Stage]:
         trained = _fitted(config, "reward_model", "reward model", reward)
         found += [Stage("score head", [*first, *probed]), Stage("reward models", [*first, *trained])]
         found.append(Stage("their accuracies", [*first, *_measured(config, reward)]))
-    looks = max(config["evaluation"]["num_prompts"], config["evaluation"]["final_num_prompts"])
-    found.append(Stage("start completions", [*first, *_drawn_by_the_start(config, size, looks)]))
+    found.append(Stage("start completions", [*first, *_drawn_by_the_start(config, size, looked_at(config))]))
     if not has_steps(config):
         wanted = config["optimizer"]["num_samples"] * config["evaluation"]["num_prompts"]
         found.append(Stage("pools", [*first, *_drawn_by_the_start(config, size, wanted)]))
@@ -72,14 +71,26 @@ def _fitted(config: Mapping[str, Any], group: str, name: str, size: ModelSize) -
 
 def _drawn(config: Mapping[str, Any], size: ModelSize) -> list[Held]:
     """SFT policy 0 draws, with gold beside it where gold labels what it draws."""
-    numbers, passes = config["reward_model"], frozen_passes(config, size, rank=0)
-    rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
+    numbers = config["reward_model"]
     at_once = int(numbers["sampling_batch_size"])
-    if str(config["world"]["_target_"]).startswith("rlx.world.preferences."):
+    if kind(config, "world") == "preferences":
         at_once = min(at_once, -(-int(numbers["num_reference_completions"]) // sharing_of(config).processes))
-    if passes is None:
+    return _drawing(config, size, at_once, "reward_model.sampling_batch_size")
+
+
+def _drawn_by_the_start(config: Mapping[str, Any], size: ModelSize, wanted: int) -> list[Held]:
+    """Completions drawn as a rollout is: those of held-out prompts, and best-of-n's pools."""
+    share = -(-wanted // sharing_of(config).processes)
+    return _drawing(config, size, min(config["sampler"].get("batch_size") or 0, share), "sampler.batch_size")
+
+
+def _drawing(config: Mapping[str, Any], size: ModelSize, at_once: int, setting: str) -> list[Held]:
+    """An SFT policy that draws so many completions at once, which `setting` bounds."""
+    passes = frozen_passes(config, size, rank=0)
+    rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
+    if passes is None or not at_once:
         return rows
-    how = f"keys, values and next words of {at_once} completions at once; reward_model.sampling_batch_size"
+    how = f"keys, values and next words of {at_once} completions at once; {setting}"
     return [*rows, Held("to draw with", passes.drawing(at_once, *lengths(config), learns=False), how=how)]
 
 
@@ -109,15 +120,3 @@ def _measured(config: Mapping[str, Any], reward: ModelSize) -> list[Held]:
 def offloaded(config: Mapping[str, Any]) -> bool:
     """Whether what lies in the CPU's memory lies beside the device's."""
     return not sharing_of(config).on_cpu
-
-
-def _drawn_by_the_start(config: Mapping[str, Any], size: ModelSize, wanted: int) -> list[Held]:
-    """Completions drawn as a rollout is: those of held-out prompts, and best-of-n's pools."""
-    share = -(-wanted // sharing_of(config).processes)
-    at_once = min(config["sampler"].get("batch_size") or 0, share)
-    passes = frozen_passes(config, size, rank=0)
-    rows = [Held("SFT policy", size.weights, how=f"{size.parameters:,} x {size.bytes_per_parameter}")]
-    if passes is None or not at_once:
-        return rows
-    how = f"keys, values and next words of {at_once} completions at once; sampler.batch_size"
-    return [*rows, Held("to draw with", passes.drawing(at_once, *lengths(config), learns=False), how=how)]

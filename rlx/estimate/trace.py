@@ -5,10 +5,8 @@ of the storages that are alive gives the peak. So it holds for any architecture 
 What a kernel needs inside itself is not seen.
 """
 
-import warnings
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import Module, Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
-from transformers.utils import logging as transformers_logging
 
 
 @dataclass
@@ -76,19 +73,6 @@ def peak(model: Module, run: Callable[[Module], Any], autocast: bool = False, gr
         with living, torch.set_grad_enabled(gradients), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             run(model)
     return living.most
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what newer transformers say of names that older ones need."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def _without_data(model: Module) -> list[Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
+from rlx.core.placement import placement
 from rlx.core.reward import Sources
 from rlx.core.scorer import MemberScorer, Scorer
 from rlx.core.world import PreferenceModel, Split
@@ -24,6 +25,7 @@ from rlx.model.bare import without_adapters
 from rlx.model.base_address import is_adapter
 from rlx.model.lent_weights import lend
 from rlx.model.precision import beside_masters
+from rlx.process import processes
 from rlx.process.device import on_device
 from rlx.reward._ensemble import Ensemble, load_member, single_model
 from rlx.supervised.reference_set import read_reference_set
@@ -52,13 +54,15 @@ def assemble(cell: Cell, paths: Mapping[str, Path], policy: PreTrainedModel | No
         log.info("the policy lends its frozen weights, %.2f GB of them to its critic", freed / 1e9)
     members = [paths[f"reward model {member.index}"] for member in cell.members()]
     judge = cell.judge()
+    adapters = any(map(is_adapter, members))
+    placed = placement(cell.compute.place_members, len(members), processes.size(), adapters)
     given = Sources(
         members,
         lambda: judge,
         cell.model.tokenizer,
         lambda: read_reference_set(paths["reference set"]),
         cell.compute.rows,
-        cell.compute.place_members and not any(map(is_adapter, members)),
+        placed.placed,
     )
     scorer = on_device(cell.reward.scorer(given))
     masters = policy is not None and policy.dtype == torch.float32 and not cell.compute.casts_weights

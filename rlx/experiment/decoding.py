@@ -18,6 +18,7 @@ from rlx.core.world import Completion, Judge, Prompt
 from rlx.engine.forward import inputs_of
 from rlx.experiment.cell import Cell, cell_of
 from rlx.experiment.loading import check_tokens, load_policy
+from rlx.model import attention
 from rlx.model.checkpoint import content_hash
 from rlx.model.fused import FusedPolicy
 from rlx.run.record import load_record
@@ -44,7 +45,8 @@ def fused(large: PreTrainedModel, decoder: Decoder, cell: Cell, config: Mapping[
     experts, bases, loaded = [], [], {}
     for word in decoder.experts:
         run_dir = Path(word)
-        own = cell_of({**load_config(run_dir / "config.yaml"), "compute": config["compute"]})
+        with attention.kept():
+            own = cell_of({**load_config(run_dir / "config.yaml"), "compute": config["compute"]})
         base_dir = own.store.fetch(own.policies()[0], own.settings.data_seed)
         key = f"decoder.experts: {run_dir.name}"
         experts.append(load_policy(own.model, run_dir / "model", key))

@@ -26,6 +26,16 @@ def chosen() -> Attention | None:
     return _chosen
 
 
+@contextmanager
+def kept() -> Iterator[None]:
+    """Put back at the end what `use` had set: other cells may be made inside."""
+    before = _chosen
+    try:
+        yield
+    finally:
+        use(before)
+
+
 def asked(name: Attention | None) -> dict[str, str]:
     """Return what from_pretrained must be told."""
     return {} if name is None else {"attn_implementation": name}

@@ -92,9 +92,14 @@ def averaged_directory(paths: Sequence[Path], weights: Sequence[float]) -> Itera
             _average_adapters(paths, weights, directory)
             yield directory
             return
-        shutil.copytree(paths[0], directory, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
-        save_file(average_weights(list(paths), weights), directory / "model.safetensors", metadata={"format": "pt"})
+        _average_models(paths, weights, directory)
         yield directory
+
+
+def _average_models(paths: Sequence[Path], weights: Sequence[float], directory: Path) -> None:
+    """Write the first one's files with the weighted mean of all weights."""
+    shutil.copytree(paths[0], directory, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
+    save_file(average_weights(paths, weights), directory / "model.safetensors", metadata={"format": "pt"})
 
 
 def _average_adapters(paths: Sequence[Path], weights: Sequence[float], directory: Path) -> None:
@@ -109,8 +114,7 @@ def _average_adapters(paths: Sequence[Path], weights: Sequence[float], directory
         dataclasses.replace(addresses[0], path=str(bases[0])).write(directory)
         return
     base = directory.parent / "base"
-    shutil.copytree(bases[0], base, ignore=shutil.ignore_patterns("model*.safetensors*", "snapshot-*"))
-    save_file(average_weights(bases, weights), base / "model.safetensors", metadata={"format": "pt"})
+    _average_models(bases, weights, base)
     BaseAddress(str(base), None, addresses[0].dtype).write(directory)
 
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlx.core.error import UserError
-from rlx.model.checkpoint import weight_files, weights_hash
-
-NAME = "base.json"
+from rlx.model.checkpoint import BASE, weight_files, weights_hash
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class BaseAddress:
 
     def write(self, directory: Path) -> None:
         """Write base.json."""
-        (directory / NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1))
+        (directory / BASE).write_text(json.dumps(dataclasses.asdict(self), indent=1))
 
     def directory(self, adapter: Path) -> Path:
         """Return the base's directory, for the adapter in the directory `adapter`."""
@@ -54,9 +52,9 @@ def address_of(base: Path, store: Path, dtype: str) -> BaseAddress:
 
 def is_adapter(directory: Path) -> bool:
     """Whether a reward model lies there as an adapter with the address of its base."""
-    return (directory / NAME).is_file()
+    return (directory / BASE).is_file()
 
 
 def read_address(directory: Path) -> BaseAddress:
     """Return what base.json says."""
-    return BaseAddress(**json.loads((directory / NAME).read_text()))
+    return BaseAddress(**json.loads((directory / BASE).read_text()))

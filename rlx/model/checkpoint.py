@@ -23,11 +23,16 @@ from rlx.core.error import UserError
 log = logging.getLogger(__name__)
 # Everything that from_pretrained reads, and no pickled weights.
 PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "*.jinja", "vocab.txt", "merges.txt"]
+BASE = "base.json"  # beside an adapter: which weights it belongs to
 
 GGUF = (
     "GGUF, whose quantised weights cannot be trained; convert it to a directory with safetensors first "
     "(transformers reads it with gguf_file=; scripts/make_smollm2.py OUT --gguf FILE does it)"
 )
+
+
+class NotAtHandError(UserError):
+    """A model of the Hub that is not on this machine, and the Hub cannot be reached."""
 
 
 def local_directory(name: str, revision: str | None, key: str) -> Path:
@@ -62,7 +67,7 @@ def _checked(path: Path, name: str, key: str) -> Path:
         raise UserError(f"{key}={name}: holds a LoRA adapter alone; merge it into its base model and save that")
     if not (path / "config.json").is_file():
         raise UserError(f"{key}={name}: no config.json in it, so it is no model directory of transformers")
-    if not weight_files(path) and not (path / "base.json").is_file():
+    if not weight_files(path) and not (path / BASE).is_file():
         raise UserError(
             f"{key}={name}: no .safetensors files in it; save the model as safetensors (pickles are not loaded)"
         )
@@ -73,7 +78,7 @@ def _snapshot(name: str, revision: str | None, key: str, patterns: list[str]) ->
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except (OfflineModeIsEnabled, LocalEntryNotFoundError) as ex:
-        raise UserError(
+        raise NotAtHandError(
             f"{key}={name}: not in the Hub cache and the Hub cannot be reached; download it where there is a network "
             f"(hf download {name}), or give the path of a local directory"
         ) from ex
@@ -143,12 +148,15 @@ def content_hash(directory: Path) -> str:
         for p in directory.iterdir()
         if p.is_file() and p.suffix in {".json", ".safetensors", ".model", ".jinja", ".txt"}
     )
-    return _hash_files(tuple((p, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+    return _hash(files)
 
 
 def weights_hash(directory: Path) -> str:
     """Of the weights and of the config that says what to make of them; cached as `content_hash` is."""
-    files = sorted([*weight_files(directory), directory / "config.json"])
+    return _hash(sorted([*weight_files(directory), directory / "config.json"]))
+
+
+def _hash(files: list[Path]) -> str:
     return _hash_files(tuple((p, p.stat().st_size, p.stat().st_mtime_ns) for p in files))
 
 

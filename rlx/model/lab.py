@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from peft import LoraConfig
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Positive
@@ -40,6 +40,10 @@ class Lab:
     def fingerprint(self) -> object:
         """The base's hashes."""
         return self.sha256
+
+    def config(self) -> PreTrainedConfig:
+        """The base's."""
+        return self._base().config()
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """One token a word; <pad>, <eos> and <unk>, no beginning of sequence. Raises UserError for a changed base."""

@@ -9,8 +9,10 @@ from typing import Literal
 import torch
 from peft import LoraConfig, TaskType
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -18,13 +20,15 @@ from transformers import (
 from rlx.core.error import UserError
 from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
 from rlx.model import attention
-from rlx.model.checkpoint import Weights, content_hash, loading, local_directory
+from rlx.model.checkpoint import Weights, content_hash, loading, local_directory, quiet
 from rlx.model.output_head import says_its_logits
+from rlx.model.readable import check_finite, named
 from rlx.model.recipe import Task
 from rlx.model.reward_trunk import HEAD, fitted, load_trunk
 from rlx.model.tokens import pad_token_for
 
 log = logging.getLogger(__name__)
+NOT_WHOLE = "it is no whole model that transformers knows; save it again, or take another"
 # Raise this when results of models that are not float32 change, so that their artefacts are built again. 2: autocast on
 # CPUs too, score heads in float32.
 MIXED_PRECISION = 2
@@ -59,6 +63,12 @@ class Pretrained:
         kernel = [] if self.attn_implementation is None else [self.attn_implementation]
         return [_identity(self.path, self.revision), reward, template, dtype, lora, *kernel]
 
+    def config(self) -> PreTrainedConfig:
+        """Read without the weights. Raises UserError where transformers does not know what config.json describes."""
+        directory = local_directory(self.path, self.revision, "model.path")
+        with named(f"model.path={directory}", "take another model"), quiet():
+            return AutoConfig.from_pretrained(directory)
+
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer(self.path, self.revision, "model.path")
 
@@ -76,13 +86,16 @@ class Pretrained:
 
     def policy(self, path: Path | None) -> PreTrainedModel:
         directory = local_directory(self.path, self.revision, "model.path") if path is None else path
-        with loading(), attention.had(self.attn_implementation):
+        shown = f"model.path={directory}"
+        with named(shown, NOT_WHOLE), loading(), attention.had(self.attn_implementation):
             model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
                 directory, dtype=self._dtype, output_loading_info=True, **attention.asked(self.attn_implementation)
             )
         attention.check(model, self.attn_implementation)
         if lost := sorted(info["missing_keys"]):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
+        if path is None:
+            check_finite(model, shown)
         if path is None and not says_its_logits(model):  # trained from it, no other will
             raise UserError(
                 f"model.path={directory}: {type(model).__name__} scales or bends its logits outside its output head in a way "
@@ -91,15 +104,15 @@ class Pretrained:
         return fitted(model, self.tokenizer())
 
     def reward_trunk(self, policy_path: Path) -> PreTrainedModel:
-        return load_trunk(self.reward_base(policy_path), self._dtype, self.reward_tokenizer(), self.attn_implementation)
+        base = self.reward_base(policy_path)
+        if self.reward_path is not None and HEAD in Weights(base).names():
+            log.warning("model.reward_path=%s: its trained score head gives way to a probed one", base)
+        return load_trunk(base, self._dtype, self.reward_tokenizer(), self.attn_implementation)
 
     def reward_base(self, policy_path: Path) -> Path:
         if self.reward_path is None:
             return policy_path
-        directory = local_directory(self.reward_path, self.reward_revision, "model.reward_path")
-        if HEAD in Weights(directory).names():
-            log.warning("model.reward_path=%s: its trained score head gives way to a probed one", directory)
-        return directory
+        return local_directory(self.reward_path, self.reward_revision, "model.reward_path")
 
     def lora(self, task: Task) -> LoraConfig | None:
         if self.lora_rank == 0:
@@ -118,7 +131,8 @@ class Pretrained:
         return getattr(torch, self.dtype)
 
     def _tokenizer(self, name: str, revision: str | None, key: str) -> PreTrainedTokenizerBase:
-        tokenizer = AutoTokenizer.from_pretrained(local_directory(name, revision, key))
+        with named(f"{key}={name}: its tokenizer", "save the model with a tokenizer that transformers can load"):
+            tokenizer = AutoTokenizer.from_pretrained(local_directory(name, revision, key))
         tokenizer.name_or_path = name
         if tokenizer.eos_token_id is None:
             raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token; without one no completion ends")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from peft import LoraConfig
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Task = Literal["CAUSAL_LM", "SEQ_CLS"]
 
@@ -19,6 +19,10 @@ class Model(Protocol):
 
     def fingerprint(self) -> object:
         """JSON-able identity: content hash of local files, or id and revision of a Hub model."""
+        ...
+
+    def config(self) -> PreTrainedConfig:
+        """The policy's architecture, read without its weights."""
         ...
 
     def tokenizer(self) -> PreTrainedTokenizerBase:

@@ -11,6 +11,7 @@ from rlx.core.error import UserError
 from rlx.model import attention
 from rlx.model.attention import Attention
 from rlx.model.checkpoint import loading
+from rlx.model.readable import named
 
 log = logging.getLogger(__name__)
 HEAD = "score.weight"
@@ -22,7 +23,9 @@ def load_trunk(
     """Return it with the special tokens of `tokenizer`, its attention computed by `kernel`. Raises UserError where the
     architecture has no score head or no such kernel, or where weights are missing."""
     told: dict[str, Any] = {"num_labels": 1, "dtype": dtype, "ignore_mismatched_sizes": True, **attention.asked(kernel)}
-    with loading(), attention.had(kernel):
+    shown = f"model.path={directory}"
+    advice = "it is no whole model that transformers knows; save it again, or take another"
+    with named(shown, advice), loading(), attention.had(kernel):
         model, info = AutoModelForSequenceClassification.from_pretrained(directory, output_loading_info=True, **told)
     attention.check(model, kernel)
     head = getattr(model, "score", None)

@@ -14,6 +14,7 @@ from rlx.model.adapter import read_adapter
 from rlx.model.base_address import is_adapter
 from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
+from rlx.model.readable import check_finite, named
 from rlx.model.reward_trunk import HEAD
 from rlx.model.shared_base import AdaptedRewardModel, load_adapted
 from rlx.process import processes
@@ -34,7 +35,8 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     if is_adapter(directory):
         return load_adapted(directory)
     check_score_head(directory, f"{key}={name}")
-    with loading(), attention.had(attention.chosen()):
+    advice = "it is no whole reward model that transformers knows; save it again, or take another"
+    with named(f"{key}={name}", advice), loading(), attention.had(attention.chosen()):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory, num_labels=1, dtype="auto", output_loading_info=True, **attention.asked(attention.chosen())
         )
@@ -44,6 +46,7 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
         )
     if unused := sorted(info["unexpected_keys"]):
         log.warning("%s=%s: %d tensors of the checkpoint are not used: %s ...", key, name, len(unused), unused[0])
+    check_finite(model, f"{key}={name}")
     return model.requires_grad_(False).eval()
 
 
@@ -54,9 +57,10 @@ def head_weight(directory: Path) -> Tensor:
 
 def check_score_head(directory: Path, shown: str) -> None:
     """Raise UserError unless the checkpoint holds one finite scalar head that transformers will load."""
-    config = json.loads((directory / "config.json").read_text())
-    weights = Weights(directory)
-    names = weights.names()
+    with named(shown, "save the reward model again"):
+        config = dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
+        weights = Weights(directory)
+        names = weights.names()
     if HEAD not in names:
         found = [name for name in names if any(part in name for part in OTHER_HEADS)]
         hint = f"it has {found[0]}: rename that to {HEAD}" if found else "it is a language model, not a reward model"

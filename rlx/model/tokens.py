@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rlx.core.error import UserError
 from rlx.core.world import Completion, Messages, Prompt
+from rlx.model.readable import named
 
 # What published tokenizers reserve for padding or leave unused, best first. <unk> comes last: with byte fallback
 # (Llama 2, Mistral) no text is ever encoded to it.
@@ -120,7 +121,8 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Messages) -> str:
             "set model.chat_template to a Jinja file, or give prompts as plain text"
         )
     chat = [{"role": role, "content": content} for role, content in messages]
-    return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+    with named(f"the chat template of {tokenizer.name_or_path}", "mend it, or set model.chat_template to a Jinja file"):
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
 
 
 def check_templates(

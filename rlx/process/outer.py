@@ -12,7 +12,7 @@ PATIENCE = 900  # s until the first process has opened the run
 
 
 def launched() -> bool:
-    """Whether the environment says which of several processes this is. rlx's own workers never ask: they are told."""
+    """Return whether the environment says which of several processes this is; in rlx's own workers it does, too."""
     return all(os.environ.get(name) for name in VARIABLES)
 
 

@@ -76,9 +76,8 @@ class Evidence:
     length: LengthControlled | None = None  # runs measured before there was one have none
     kl: float | None = None  # to the start, nats per completion, of the same completions
     cut_off: CutOff | None = None
-    gold_guesses: bool = (
-        False  # gold is a reward model whose accuracy on held-out pairs is not shown to be above chance
-    )
+    # Gold is a reward model whose accuracy on held-out pairs is not shown to be above chance.
+    gold_guesses: bool = False
 
     @property
     def highest_kl(self) -> float | None:

@@ -1,5 +1,6 @@
 """An ensemble whose members lie in different processes: each process holds its share and scores the rows of all."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor
 from rlx.core.reward import Sources
 from rlx.process import processes
 from rlx.reward._ensemble import Ensemble, load_member, raw_scores, scale_of, unpadded
+
+log = logging.getLogger(__name__)
 
 
 def place(index: int) -> int:
@@ -27,6 +30,9 @@ class PlacedEnsemble(Ensemble):
         own = [load_member(path) for i, path in enumerate(paths) if place(i) == processes.rank()]
         super().__init__(own, aggregate, 0.0, 1.0, sources.rows)
         self.num_members = len(paths)
+        log.info(
+            "reward models: %d of %d in this process, which scores the rows of all with them", len(own), len(paths)
+        )
         self._raw_stds = self._by_member([torch.tensor(member.std, dtype=torch.float64) for member in own])
         reference = [member.z_scores(member.reference_scores(sources.rows, shared=False)) for member in own]
         self.mean, self.std = scale_of(aggregate(self._by_member(reference)))

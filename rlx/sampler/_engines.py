@@ -19,9 +19,8 @@ from rlx.process.device import random_state_kept
 
 # Of vLLM's own; a setting that is there already stays.
 ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-REQUESTS = (
-    256  # to a server at once, of all processes together: as many rows as vLLM works on at once, unless it is told
-)
+# To a server at once, of all processes together: as many rows as vLLM works on at once, unless it is told.
+REQUESTS = 256
 ROWS = 256  # in one request, where rows have no seeds of their own
 
 

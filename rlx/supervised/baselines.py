@@ -4,7 +4,7 @@ A judge that is not better than these has learnt little that the pairs' surface 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -83,35 +83,40 @@ class PairBaselines:
     pairs: PreferencePairs
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
-        path = store.fetch(self.pairs, seed)
+        path, within = store.fetch(self.pairs, seed), self._within_limit(seed)
         if not processes.first():
             return  # what the first process writes is kept
         train, heldout = read(path / "pairs.jsonl"), read(path / "heldout.jsonl")
         measured = parts(train, heldout)
         bag = BagOfWords(train)
         rows = [
-            judged("longer", measured, lengths) | {"limit": self._limit(seed)},
+            judged("longer", measured, lengths) | {"limit": within and _told(within)},
             judged("bag_of_words", measured, bag.scores) | {"strength": bag.strength},
         ]
         (directory / "baselines.json").write_text(json.dumps(rows, indent=1, sort_keys=True))
 
-    def _limit(self, seed: int) -> dict[str, dict] | None:
-        """By split: how many pairs were given and how many fit, and the longer one's accuracy on both."""
+    def _within_limit(self, seed: int) -> dict[str, tuple[Sequence[Pair], Sequence[Pair]]] | None:
+        """By split: the pairs that were given, and those that fit; None where they are drawn. Every process must call this."""
         clean = self.pairs.clean
         given = clean.world.pairs(seed)
         if given is None:
             return None
         limit = length_limit(clean.world, clean.model.tokenizer())
         splits = {"train": given, "heldout": clean.world.heldout_pairs(seed)}
-        return {
-            split: {
-                "given": len(all_pairs),
-                "kept": len(kept := limit.pairs(all_pairs)[0]),
-                "longer_given": _longer(all_pairs),
-                "longer_kept": _longer(kept),
-            }
-            for split, all_pairs in splits.items()
+        return {split: (pairs, limit.pairs(pairs)[0]) for split, pairs in splits.items()}
+
+
+def _told(within: Mapping[str, tuple[Sequence[Pair], Sequence[Pair]]]) -> dict[str, dict]:
+    """By split: how many pairs were given and how many fit, and the longer one's accuracy on both."""
+    return {
+        split: {
+            "given": len(given),
+            "kept": len(kept),
+            "longer_given": _longer(given),
+            "longer_kept": _longer(kept),
         }
+        for split, (given, kept) in within.items()
+    }
 
 
 def _longer(given: Sequence[Pair]) -> dict[str, float | None] | None:

@@ -16,6 +16,7 @@ from rlx.core.reward import ROWS
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Prompt, World
 from rlx.model.checkpoint import local_directory
+from rlx.model.readable import named
 from rlx.model.recipe import Model
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.model.tokens import encode_completion, encode_prompt
@@ -87,15 +88,7 @@ class RewardModelJudge:
     def __init__(self, name: str | Path, key: str, rows: int = ROWS) -> None:
         """`rows`: completions in one forward pass. `key`: the setting that gave `name`, for messages."""
         self.model, self.rows = on_device(load_reward_model(name, key=key)), rows
-        directory = local_directory(str(name), None, key)
-        try:
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory)
-        except (OSError, ValueError, KeyError) as ex:
-            raise UserError(
-                f"{key}={name}: no tokenizer that can be loaded in it; save the reward model with its tokenizer"
-            ) from ex
-        if self.tokenizer.eos_token_id is None:
-            raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token")
+        self.tokenizer = judges_tokenizer(name, key)
         self.mean = getattr(self.model.config, "score_mean", 0.0)
         self.std = getattr(self.model.config, "score_std", 1.0)
 
@@ -110,6 +103,15 @@ class RewardModelJudge:
     def factors(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[dict[str, float]]:
         """A learned judge cannot say what its score is made of."""
         return [{} for _ in completions]
+
+
+def judges_tokenizer(name: str | Path, key: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of the reward model at `name`. Raises UserError where it has none, or none with an end of sequence."""
+    with named(f"{key}={name}: its tokenizer", "save the reward model with its tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(local_directory(str(name), None, key))
+    if tokenizer.eos_token_id is None:
+        raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token")
+    return tokenizer
 
 
 def gold_judge(

@@ -28,9 +28,8 @@ from rlx.supervised.pairs import Preference
 from rlx.supervised.reward_rows import PairRows, RewardRows
 from rlx.supervised.trl_trainers import FitSettings, fit_reward_model
 
-MAX_TRAIN_MEASURED = (
-    2000  # training pairs of either kind: a standard error of .011 at most, at a cost that does not grow
-)
+# Training pairs of either kind: a standard error of .011 at most, at a cost that does not grow.
+MAX_TRAIN_MEASURED = 2000
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,6 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
     own = tmp_path / "cache"
     shutil.copytree(cache, own, ignore=shutil.ignore_patterns("*.lock"))
     spread = [f"compute={compute}", "compute.num_processes=2", "compute.gradient_checkpointing=true"]
-    spread += ["compute.place_members=true"]
     spread += ["compute.persistence_threshold=0"] if compute == "zero3" else []  # else a small model stays whole
     paths = {
         name: opened(tmp_path / "runs", own, [*MINIATURE, *overrides, *spread]) for name, overrides in RUNS.items()
@@ -76,3 +75,4 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
         assert all(torch.allclose(before[k], after[k], atol=1e-4) for k in before), name
         said = (paths[name].parent / "log.txt").read_text()
         assert ("without its adapters is its own start" in said) == name.startswith("adapters")
+        assert ("reward models: 2 of 3 in this process" in said) == name.startswith("all weights")

@@ -30,25 +30,13 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def started(cache, tmp_path):
-    """started(*overrides): `rlx train` in a process of its own, which the end of the test ends."""
-    running = []
+def started(in_background, cache):
+    """started(*overrides): `rlx train` in a process of its own."""
 
     def start(*overrides: str, verb: str = "train", cache: Path = cache) -> "subprocess.Popen[str]":
-        env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(tmp_path / "runs")}
-        env |= {"TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions"), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "rlx.cli", verb, *MINIATURE, *overrides]
-        process = subprocess.Popen(
-            command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        return process
+        return in_background([sys.executable, "-m", "rlx.cli", verb, *MINIATURE, *overrides], cache)
 
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start
 
 
 def run_dir(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Processes that another launcher starts do what those do that rlx starts."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,24 +23,13 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def started(cache, tmp_path):
-    """started(launcher, name, *overrides): `rlx train` under `launcher`, which the end of the test ends."""
-    running = []
+def started(in_background, cache):
+    """started(launcher, name, *overrides): `rlx train` under `launcher`."""
 
     def start(launcher: list[str], name: str, *overrides: str) -> "subprocess.Popen[str]":
-        env = os.environ | {"RLX_CACHE": str(cache), "RLX_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
-        command = [*launcher, "train", *MINIATURE, f"name={name}", *overrides]
-        process = subprocess.Popen(
-            command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        return process
+        return in_background([*launcher, "train", *MINIATURE, f"name={name}", *overrides], cache)
 
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start
 
 
 def test_torchrun_gives_the_numbers_of_rlx_own_processes(started, tmp_path):

@@ -62,24 +62,13 @@ STEPS = ["num_steps=12", "evaluation.interval=12"]
 
 
 @pytest.fixture
-def started(tmp_path):
-    """started(verb, *overrides): the command in a process of its own, which the end of the test ends."""
-    running = []
+def started(in_background, tmp_path):
+    """started(verb, cache, *overrides): the command in a process of its own."""
 
     def start(verb: str, cache: str, *overrides: str) -> "subprocess.Popen[str]":
-        env = os.environ | {"RLX_CACHE": str(tmp_path / cache), "RLX_RUNS": str(tmp_path / "runs")}
-        command = [sys.executable, "-m", "rlx.cli", verb, *MINIATURE, *overrides]
-        process = subprocess.Popen(
-            command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        return process
+        return in_background([sys.executable, "-m", "rlx.cli", verb, *MINIATURE, *overrides], tmp_path / cache)
 
-    yield start
-    for process in running:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return start
 
 
 def of_stage(stage: int, num_processes: int) -> list[str]:

@@ -6,6 +6,7 @@ from rlx.command.check import checked
 from rlx.command.compose import compose
 from rlx.estimate.held import LEARNING, Held, most
 from rlx.estimate.memory import CUDA, PROGRAM, drawn_at_once, gpu_with_vllm, held, policy
+from rlx.estimate.placed import told
 from rlx.estimate.size import Architecture, ModelSize, published
 
 BF16, FP32 = ModelSize(1000, 2, "given"), ModelSize(1000, 4, "given")
@@ -133,6 +134,25 @@ def test_full_fine_tuning_needs_a_reference_and_a_start_only_where_they_differ()
 def test_a_separate_critic_doubles_what_learns():
     found = sizes("compute=ddp", "optimizer.critic=separate")
     assert found["policy's weights"] == 8000 and found["AdamW's moments"] == 16000
+
+
+def test_whole_members_are_placed_over_the_processes_unless_they_are_told_not_to():
+    ensemble = ["reward=ensemble_mean", "reward.num_members=5", "compute=ddp"]
+    assert sizes(*ensemble, *PPO8)["reward models"] == 2000  # one of them in a process
+    two = ["compute.num_processes=2", "optimizer.num_minibatches=1"]
+    assert sizes(*ensemble, *two)["reward models"] == 3 * 2000
+    assert sizes(*ensemble, *two, "compute.place_members=false")["reward models"] == 5 * 2000
+    assert told(config(*ensemble, *two)) == (
+        "compute.place_members=auto: at most 3 of 5 reward models in a process, as they are whole models and there are 2 "
+        "processes, though scoring takes 1.2 times as long"
+    )
+    assert told(config(*ensemble, *two, "model.lora_rank=2")) == (
+        "compute.place_members=auto: all in every process, as they are adapters, and each process has their base"
+    )
+    warm = told(config("reward=warm", "compute=ddp", *two))
+    assert warm is not None and warm.endswith("all in every process, as their weights are averaged")
+    assert told(config("reward=single", "compute=ddp", *two)) is None
+    assert told(config(*ensemble[:2], "compute=cpu")) is None
 
 
 def test_an_ensemble_holds_its_members_and_a_warm_one_model_and_a_visitor():

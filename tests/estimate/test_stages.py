@@ -16,8 +16,9 @@ def of(*words: str) -> dict[str, int]:
 def test_a_training_holds_masters_gradients_moments_and_activations_of_its_micro_batch():
     passes = Passes(of_small(4).architecture, "float32", 0, "float32", False)  # pyright: ignore
     found = of("reward=ensemble_mean", "sft.micro_batch_size=8", "reward_model.micro_batch_size=2")
-    # summed over micro-batches, the gradients stand beside the activations: 4 + 8 + 4 bytes of each of 1,000 parameters
-    assert found["SFT policies"] == 16_000 + passes.fitting(8, 10, False, "policy")
+    # summed over micro-batches, the gradients stand beside the activations: 4 + 8 + 4 bytes of each of 1,000 parameters,
+    # and those of the next micro-batch's output head, 50 x 8, before they are added
+    assert found["SFT policies"] == 16_000 + 4 * 50 * 8 + passes.fitting(8, 10, False, "policy")
     each = 1000 - 50 * 8 + 8  # parameters of a reward model: no output head, and a score head
     assert found["reward models"] == 16 * each + passes.fitting(4, 10, False, "reward")  # chosen and rejected
     whole = of("reward_model.micro_batch_size=null", "reward_model.batch_size=8")

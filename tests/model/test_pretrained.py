@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GraniteConfig, GraniteForCausalLM
 from word_world import ARCHITECTURES, TEMPLATE, pretrained, save_model, word_tokenizer
 
@@ -74,6 +75,17 @@ def test_embeddings_grow_only_when_they_must(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         pretrained(tmp_path).policy(None)
     assert not caplog.text
+
+
+def test_a_trained_score_head_that_gives_way_is_said_where_the_trunk_is_loaded(tmp_path, caplog):
+    save_model(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["score.weight"] = torch.ones(1, len(weights["model.norm.weight"]))
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    model = pretrained(tmp_path, reward_path=str(tmp_path))
+    assert model.reward_base(tmp_path) == tmp_path and not caplog.text
+    assert not model.reward_trunk(tmp_path).score.weight.any()
+    assert caplog.text.count("its trained score head gives way to a probed one") == 1
 
 
 def test_the_fingerprint_is_of_the_content_and_not_of_the_place_or_the_learning_rates(tmp_path):

@@ -4,26 +4,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from ddp_of import ddp_of
 from safetensors.torch import load_file, save_file
 from several_runs import tiny_llama_of_two
 from torch import distributed
 
-from rlx.compute.ddp import DDP
 from rlx.compute.launcher import launch
 from rlx.model.whole import is_spread, plain_copy, whole_state
 
-TWO = DDP(
-    num_processes=2,
-    num_nodes=1,
-    num_threads=1,
-    micro_batch_size=None,
-    rows=8,
-    compile=False,
-    place_members=False,
-    gradient_checkpointing=False,
-    grace=10,
-    timeout=600,
-)
+TWO = ddp_of(2)
 
 
 def work(folder: Path) -> None:

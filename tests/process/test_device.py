@@ -5,24 +5,14 @@ import warnings
 
 import pytest
 import torch
+from ddp_of import ddp_of
 
 from rlx.compute.ddp import DDP
 from rlx.process.device import on_device, random_state_kept
 
 
 def processes(number: int = 1) -> DDP:
-    return DDP(
-        num_processes=number,
-        num_nodes=1,
-        num_threads=torch.get_num_threads(),
-        micro_batch_size=None,
-        rows=8,
-        compile=False,
-        place_members=False,
-        gradient_checkpointing=False,
-        grace=1.0,
-        timeout=600.0,
-    )
+    return ddp_of(number, torch.get_num_threads(), grace=1.0)
 
 
 @pytest.mark.parametrize(("visible", "seen"), [(None, "0"), ("2,3", "2"), ("1", "1"), ("", "")])

@@ -16,7 +16,7 @@ from rlx.core.error import UserError
 from rlx.model import shared_base
 from rlx.model.adapter import WEIGHTS, read_adapter
 from rlx.model.average import averaged_directory
-from rlx.model.base_address import NAME
+from rlx.model.checkpoint import BASE
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward._ensemble import load_member
 from rlx.reward.ensemble_mean import EnsembleMean
@@ -40,7 +40,7 @@ def paths(base, store):
 def merged(path, base):
     """The reward model as one whole model: W + alpha / r B A, each product rounded once."""
     adapter = read_adapter(path)
-    model = pretrained(base).reward_trunk(path.parent / json.loads((path / NAME).read_text())["path"])
+    model = pretrained(base).reward_trunk(path.parent / json.loads((path / BASE).read_text())["path"])
     with torch.no_grad():
         for name, (a, b) in adapter.matrices.items():
             layer = model.get_submodule(name)
@@ -53,8 +53,8 @@ def merged(path, base):
 def test_a_member_is_its_adapter_and_the_address_of_its_base(paths, base, store):
     (path, *_) = paths
     assert not list(path.glob("model*.safetensors"))
-    assert {"adapter_config.json", WEIGHTS, NAME, "config.json", "member.json"} <= {p.name for p in path.iterdir()}
-    told = json.loads((path / NAME).read_text())
+    assert {"adapter_config.json", WEIGHTS, BASE, "config.json", "member.json"} <= {p.name for p in path.iterdir()}
+    told = json.loads((path / BASE).read_text())
     assert told["path"] == store.path(adapted(base).trunk()[0], 0).name  # relative: a store may be moved
     assert all(x.abs().max() > 0 for x in load_file(path / WEIGHTS).values())  # B starts at 0
 
@@ -79,7 +79,7 @@ def test_warm_is_one_adapter_whose_scores_are_those_of_the_mean_of_the_merged_we
 def test_members_on_snapshots_are_averaged_with_their_bases(base, store):
     recipes = [adapted(base, i, trunks="snapshots", num_trunks=2) for i in range(2)]
     paths = [store.fetch(recipe, 0) for recipe in recipes]
-    assert json.loads((paths[1] / NAME).read_text())["path"].endswith("/snapshot-0")
+    assert json.loads((paths[1] / BASE).read_text())["path"].endswith("/snapshot-0")
     whole = [merged(path, base).state_dict() for path in paths]
     mean = pretrained(base).reward_trunk(base)
     mean.load_state_dict({name: ((whole[0][name].double() + whole[1][name].double()) / 2).float() for name in whole[0]})
@@ -123,7 +123,7 @@ def test_a_trunk_of_its_own_is_named_by_its_directory(base, tmp_path):
     other = save_model(tmp_path / "other", "gpt_neox", seed=3)
     store, model = Store(tmp_path / "store"), pretrained(base, lora_rank=2, reward_path=str(other))
     path = store.fetch(RewardMember(WordWorld(), model, sft(), reward_model(num_pairs=8), 0.25, 0), 0)
-    assert json.loads((path / NAME).read_text())["path"] == str(other)
+    assert json.loads((path / BASE).read_text())["path"] == str(other)
     assert score_rows(load_reward_model(path), ROWS).isfinite().all()
 
 
@@ -131,7 +131,7 @@ def test_plain_peft_reads_the_files(paths, base):
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
 
-    address = json.loads((paths[0] / NAME).read_text())["path"]
+    address = json.loads((paths[0] / BASE).read_text())["path"]
     trunk = AutoModelForSequenceClassification.from_pretrained(paths[0].parent / address, num_labels=1)
     model = PeftModel.from_pretrained(trunk, str(paths[0])).eval()
     ids = torch.tensor(ROWS[:1])
@@ -142,7 +142,7 @@ def test_plain_peft_reads_the_files(paths, base):
 @pytest.fixture
 def copied(paths, tmp_path):
     """A store of one member and its base, to be spoilt."""
-    base = json.loads((paths[0] / NAME).read_text())["path"]
+    base = json.loads((paths[0] / BASE).read_text())["path"]
     shutil.copytree(paths[0].parent / base, tmp_path / base)
     return shutil.copytree(paths[0], tmp_path / paths[0].name), tmp_path / base
 

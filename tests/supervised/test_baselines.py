@@ -2,8 +2,10 @@ import json
 import random
 
 import pytest
+from two_threads import TwoThreads
 from word_world import WordWorld
 
+from rlx.artefact.store import Store
 from rlx.core.world import Completion, Prompt
 from rlx.supervised.accuracy import credit
 from rlx.supervised.baselines import BagOfWords, PairBaselines
@@ -81,3 +83,16 @@ def test_of_given_pairs_what_the_length_limit_does_to_the_longer_one_is_kept(mem
         limit = longer["limit"][split]
         assert (limit["given"], limit["kept"]) == (12, 8)
         assert limit["longer_given"]["value"] == pytest.approx(8 / 12) and limit["longer_kept"]["value"] == 1
+
+
+def test_of_two_processes_both_count_tokens_and_the_first_one_writes(member, store, monkeypatch):
+    recipe = PairBaselines(member(world=WordWorld(given=True, label_noise=0.0)).pairs)
+    alone = (store.fetch(recipe, 0) / "baselines.json").read_text()
+    two, stores = TwoThreads(monkeypatch), [Store(store.root) for _ in range(2)]
+
+    def build(rank):
+        (folder := store.root / f"baselines-of-{rank}").mkdir()
+        recipe.build(folder, stores[rank], 0)
+        return [path.read_text() for path in folder.iterdir()]
+
+    assert two.both(build) == [[alone], []]

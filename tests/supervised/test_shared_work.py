@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from two_threads import TwoThreads
 from word_world import GoodWords, completions
 
 from rlx.artefact.store import Store
-from rlx.core.world import Prompt
+from rlx.core.world import Pair, Prompt
 from rlx.model.score_head import load_reward_model, score_rows, shared_scores
-from rlx.supervised import probe, reward_rows
+from rlx.supervised import limit, probe, reward_rows
 from rlx.supervised.combined import MembersOnPairs
 from rlx.supervised.gold import judged_together
 from rlx.supervised.member import accuracies, measured_parts
@@ -96,6 +97,31 @@ def test_of_two_each_encodes_half_of_the_pairs(trained, member, two, monkeypatch
     rows = RewardRows(member(0).model, [])
     assert two.both(lambda rank: rows.of_pairs(train.pairs)) == [train, train]
     assert encoded == {0: 16, 1: 16}
+
+
+def test_of_two_each_counts_the_tokens_of_half_of_the_texts(member, two, monkeypatch):
+    counted: Counter[int] = Counter()
+
+    def counting(tokenizer, text):
+        counted[getattr(two.own, "rank", -1)] += 1
+        return range(len(text.split()))
+
+    for name in ("encode_prompt", "encode_completion"):
+        monkeypatch.setattr(limit, name, counting)
+    recipe, tokenizer = member(0), member(0).model.tokenizer()
+    world = replace(recipe.world, max_prompt_tokens=1, max_completion_tokens=2)
+    pairs = [
+        Pair(Prompt(str(i), f"p{i % 4}" + " p" * (i == 9)), f"c{i}", "r r r" if i == 5 else f"r{i}") for i in range(10)
+    ]
+
+    def kept(rank):
+        return limit.length_limit(world, tokenizer).pairs(pairs)
+
+    alone = kept(0)
+    assert alone == ([pair for i, pair in enumerate(pairs) if i not in (5, 9)], {"pairs over 1+2 tokens": 2})
+    assert counted.pop(-1) == 5 + 18  # 4 short prompts and a long one, whose completions nobody counts
+    assert two.both(kept) == [alone, alone]
+    assert counted == {0: 3 + 9, 1: 2 + 9}
 
 
 def test_of_two_each_asks_gold_of_a_half(two):

@@ -52,7 +52,7 @@ def test_they_are_what_a_measurement_would_draw_itself_and_it_draws_nothing(reci
     own = held_out(recipe, store)._start_samples(range(5))
     del drawn[:]
     assert held_out(recipe, store, texts)._start_samples(range(5)) == own and drawn == []
-    assert [sample.completion for sample in own] == [text.completion for text in texts]
+    assert [sample.text.completion for sample in own] == [text.completion for text in texts]
     assert len({sample.gold for sample in own}) > 1  # which the run's own judge gives them
 
 

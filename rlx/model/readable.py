@@ -1,0 +1,44 @@
+"""Files of a model that somebody else made: what transformers says of broken ones, in one line that names the setting."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from torch.nn import Module
+
+from rlx.core.error import UserError
+
+# What transformers, tokenizers, safetensors and jinja raise about files that they cannot use.
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, ImportError, SafetensorError,
+          TemplateError, json.JSONDecodeError)  # fmt: skip
+
+
+@contextmanager
+def named(shown: str, advice: str) -> Iterator[None]:
+    """While files that the setting `shown` names are read: an error of whoever reads them becomes a UserError in one line
+    that ends with `advice`. Memory that ends stays what it is."""
+    try:
+        yield
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except BROKEN as error:
+        raise UserError(f"{shown}: cannot be read ({first_line(error)}); {advice}") from error
+    except Exception as error:
+        if type(error) is not Exception:  # the tokenizers library raises this very class
+            raise
+        raise UserError(f"{shown}: cannot be read ({first_line(error)}); {advice}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, at most 200 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()[:200]
+
+
+def check_finite(model: Module, shown: str) -> None:
+    """Raise UserError where a weight of `model` is NaN or infinite."""
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not bool(weight.isfinite().all()):
+            raise UserError(f"{shown}: {name} has values that are not finite; take another checkpoint")
