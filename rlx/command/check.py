@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from rlx.command.data import with_absolute_paths
+from rlx.command.places import check_places
 from rlx.command.rules import broken_rule
 from rlx.command.wording import no_setting
 from rlx.core.error import UserError, nearest
@@ -60,10 +61,9 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(line)
     for group in ("world", "model"):
         result[group] = with_absolute_paths(result[group])
+    check_places(result)
     for key in ("cache_dir", "runs_dir"):
         result[key] = str(Path(result[key]).expanduser().absolute())
-    if "/" in (result["name"] or ""):
-        raise UserError(f"name={result['name']}: one word without '/', it names a directory under runs_dir")
     return result
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from rlx.core.secret import masked
 from rlx.process import processes
 
 PACKAGES = (
@@ -51,7 +52,7 @@ class Provenance:
     def content(self) -> dict:
         """JSON-able; measured anew at each call."""
         return {
-            "command": " ".join(["rlx", *sys.argv[1:]]),
+            "command": masked(" ".join(["rlx", *sys.argv[1:]])),
             "git": git_state(Path(__file__).parent),
             "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
             "python": platform.python_version(),

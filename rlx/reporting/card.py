@@ -1,5 +1,6 @@
 """The README.md of a trained policy: what it is, how it was measured, how to load it, whom to cite."""
 
+import html
 import re
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def model_card(record: RunRecord) -> str:
     judged = verdict(gather(record))
     parts = [
         front_matter(record),
-        f"# {record.path.name}",
+        f"# {html.escape(record.path.name)}",
         describe(record),
         " ".join(filter(None, (f"**{judged.headline}.**", *judged.sentences, about_proxy(record), about_gold(record)))),
         "Intervals are 95 %, over the held-out prompts of this one run. SD is the standard deviation over the "

@@ -14,10 +14,10 @@ import wandb
 
 from rlx.core.error import UserError
 from rlx.core.numbers import Positive
+from rlx.core.secret import masked
 
 log = logging.getLogger(__name__)
 RUN_ID_FILE = "wandb_run_id"
-SECRETS = ("WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 Mode = Literal["online", "offline", "disabled", "shared"]
 
 
@@ -78,7 +78,7 @@ class Wandb:
             "name": run_id,
             "group": re.sub(r"-seed\d+$", "", run_id),
             "tags": [tag.strip() for tag in self.tags.split(",") if tag.strip()] if self.tags else None,
-            "config": without_secrets(dict(config)),
+            "config": masked(dict(config)),
             "id": kept_id(run_dir),
             "dir": run_dir,
             "settings": wandb.Settings(
@@ -157,19 +157,6 @@ def has_key() -> bool:
     except (netrc.NetrcParseError, OSError) as ex:
         log.warning("%s cannot be read (%s): no W&B key is taken from it", file, _first_line(ex))
         return False
-
-
-def without_secrets(value: Any) -> Any:
-    """A copy of a config in which the values of SECRETS, wherever they occur in a string, are replaced by ***."""
-    if isinstance(value, Mapping):
-        return {key: without_secrets(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_secrets(item) for item in value]
-    if isinstance(value, str):
-        for name in SECRETS:
-            if secret := os.environ.get(name):
-                value = value.replace(secret, "***")
-    return value
 
 
 def _first_line(ex: BaseException) -> str:

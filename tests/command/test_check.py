@@ -59,7 +59,7 @@ def changed(config, key, value):
         ("reward_model.dropouts", 0.1, "reward_model.dropouts=0.1: must be a list"),
         ("evaluation", 3, "evaluation=3: has settings of its own; write evaluation.<setting>=value"),
         ("name", 7, "name=7: must be text"),
-        ("name", "a/b", "one word without '/'"),
+        ("name", "a/b", "it has a '/'"),
         ("optimizer.foo", 1, "no setting called 'optimizer.foo'"),
         ("optimizer.gamma", KeyError, "optimizer.gamma is missing"),
         ("world._target_", KeyError, "world=lab: its YAML needs a line `_target_: package.module.Class`"),

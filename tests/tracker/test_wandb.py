@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rlx.core.error import UserError
-from rlx.tracker.wandb import RUN_ID_FILE, Wandb, has_key, without_secrets
+from rlx.tracker.wandb import RUN_ID_FILE, Wandb, has_key
 from tests.tracker.wandb_file import items, records
 
 CHOICE = Wandb(project="rlx", entity=None, tags="noise, final", mode="auto", init_timeout=2, finish_timeout=5)
@@ -98,11 +98,6 @@ def test_an_impossible_mode_is_the_user_s_to_mend(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "foo")
     with pytest.raises(UserError, match="WANDB_MODE=foo is none of online, offline"):
         CHOICE.effective_mode()
-
-
-def test_secrets_are_taken_out_of_a_config_at_any_depth(monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_abc")
-    assert without_secrets({"a": ["x hf_abc y", {"b": 1}], "c": None}) == {"a": ["x *** y", {"b": 1}], "c": None}
 
 
 def test_after_a_failure_a_tracker_is_silent_and_has_said_so_once(tmp_path, caplog):
