@@ -14,6 +14,17 @@ from rlx.core.world import Prompt
 
 
 @dataclass(frozen=True)
+class Logprobs:
+    """What a model says of B completions at `temperature`; 0 where masked, and entropies 0 everywhere unless they were asked
+    for. Values are its critic's."""
+
+    logps_BT: Tensor
+    entropies_BT: Tensor
+    values_BT: Tensor | None
+    temperature: float
+
+
+@dataclass(frozen=True)
 class Rollout:
     """Completions as they were drawn. The mask covers a completion up to and including its end-of-sequence token."""
 
@@ -25,6 +36,8 @@ class Rollout:
     ended_NG: Tensor  # bool: the completion closed with an end-of-sequence token before the length limit
     # Under the engine that drew, where that is not the policy itself.
     drawn_logps_NGT: Tensor | None = field(default=None, kw_only=True)
+    # Of the N * G completions, where the policy itself drew and said it on the way.
+    own: Logprobs | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

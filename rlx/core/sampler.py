@@ -7,17 +7,21 @@ from typing import Protocol
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from rlx.core.rollout import Logprobs
+
 
 @dataclass(frozen=True)
 class Drawn:
     """B completions, on the CPU: right-padded ids (B, T), their mask (up to and including the end of sequence), and
     whether they ended. `logps_BT`: log-probabilities at the sampler's temperature, in nats, 0 where masked, under the
-    engine that drew; None where that was the policy itself."""
+    engine that drew; None where that was the policy itself. `own`: what the policy that drew says of them, where that came
+    with the drawing."""
 
     ids_BT: Tensor
     mask_BT: Tensor
     ended_B: Tensor
     logps_BT: Tensor | None = None
+    own: Logprobs | None = None
 
 
 class Sampler(Protocol):

@@ -1,7 +1,7 @@
 """One rollout: draw completions, score them, and say what policy, reference and critic think of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from rlx.core.error import UserError
 from rlx.core.rollout import Rollout, ScoredRollout
 from rlx.core.sampler import Sampler
 from rlx.core.world import Completion, PreferenceModel, Prompt
-from rlx.engine.forward import logprobs_of
+from rlx.engine.forward import logprobs_of, values_of
 from rlx.engine.importance import truncated_weights
 from rlx.engine.proxy import Proxy
+from rlx.model.actor_critic import has_own_critic
 from rlx.model.tokens import decode_completion
 
 
@@ -54,7 +55,7 @@ def draw(
     drawn = sampler.draw(policy, ids_NP.repeat_interleave(num, 0), mask_NP.repeat_interleave(num, 0), seeds)
     ids, mask, ended = (x.unflatten(0, (len(prompts), num)) for x in (drawn.ids_BT, drawn.mask_BT, drawn.ended_B))
     logps = None if drawn.logps_BT is None else drawn.logps_BT.unflatten(0, (len(prompts), num))
-    return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended, drawn_logps_NGT=logps)
+    return Rollout(prompts, ids_NP, mask_NP, ids, mask, ended, drawn_logps_NGT=logps, own=drawn.own)
 
 
 @torch.no_grad()
@@ -74,7 +75,11 @@ def score(
         rollout.mask_NGT.flatten(0, 1),
     )
     temperature = actors.sampler.temperature
-    mine = logprobs_of(policy, *rows, temperature, actors.rows, entropy=True)
+    mine = rollout.own
+    if mine is None or mine.temperature != temperature:
+        mine = logprobs_of(policy, *rows, temperature, actors.rows, entropy=True)
+    elif has_own_critic(policy):
+        mine = replace(mine, values_BT=values_of(policy, *rows, actors.rows))
     ref_logps = logprobs_of(actors.reference, *rows, temperature, actors.rows).logps_BT
     members_MB = actors.proxy.scorer.member_scores(*rows)  # all at once: it puts rows of like length together
     if not members_MB.isfinite().all():
@@ -88,7 +93,7 @@ def score(
     if rollout.drawn_logps_NGT is not None and actors.sampler.importance_clip is not None:
         importance_NGT = truncated_weights(logps_NGT, rollout.drawn_logps_NGT, actors.sampler.importance_clip)
     scored = ScoredRollout(
-        **vars(rollout),
+        **vars(replace(rollout, own=None)),
         logps_NGT=logps_NGT,
         ref_logps_NGT=ref_logps.view(shape),
         scores_NG=actors.proxy.optimised(proxy_NG, rollout.ended_NG),

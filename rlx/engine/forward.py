@@ -1,23 +1,14 @@
 """Log-probabilities of completions under a model, over many rows, with no gradient."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import Module
 
+from rlx.core.rollout import Logprobs
 from rlx.model.output_head import ReferenceLogits
-
-
-@dataclass(frozen=True)
-class Logprobs:
-    """What a model says of B completions; 0 where masked, and entropies 0 everywhere unless they were asked for."""
-
-    logps_BT: Tensor
-    entropies_BT: Tensor
-    values_BT: Tensor | None
 
 
 def inputs_of(prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> dict[str, Tensor]:
@@ -39,7 +30,6 @@ def reference_logits(
     return ReferenceLogits(states_BTD, model, temperature, measure)
 
 
-@torch.no_grad()
 def logprobs_of(
     model: Module,
     prompt_ids_BP: Tensor,
@@ -54,24 +44,40 @@ def logprobs_of(
 
     The tensors lie on the CPU; the model computes where it is.
     """
+    asked = {"temperature": temperature, "entropy": entropy}
+    out = _said(model, prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT, rows, asked)
+    nothing = torch.zeros(mask_BT.shape)
+    return Logprobs(out.get("logps", nothing), out.get("entropies", nothing), out.get("values"), temperature)
+
+
+def values_of(
+    model: Module, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor, rows: int
+) -> Tensor:
+    """The critic's values (B, T) alone, as `logprobs_of` has them."""
+    return _said(model, prompt_ids_BP, prompt_mask_BP, ids_BT, mask_BT, rows, {"logps": False})["values"]
+
+
+@torch.no_grad()
+def _said(
+    model: Module,
+    prompt_ids_BP: Tensor,
+    prompt_mask_BP: Tensor,
+    ids_BT: Tensor,
+    mask_BT: Tensor,
+    rows: int,
+    asked: dict[str, Any],
+) -> dict[str, Tensor]:
+    """What the model answers of all rows, (B, T) each and 0 where masked."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
+    whole: dict[str, Tensor] = {}
     order = mask_BT.sum(-1).argsort(stable=True)
-    logps, entropies = torch.zeros(mask_BT.shape), torch.zeros(mask_BT.shape)
-    values: Tensor | None = None
     for part in order.split(rows) if len(order) else ():
         length = int(mask_BT[part].sum(-1).max())
         inputs = inputs_of(prompt_ids_BP[part], prompt_mask_BP[part], ids_BT[part, :length], mask_BT[part, :length])
         inputs = {name: x.to(device) for name, x in inputs.items()}
-        out = model(**inputs, completion_length=length, temperature=temperature, entropy=entropy)
-        out = {name: x.float().cpu() for name, x in out.items()}
-        kept = mask_BT[part, :length]
-        logps[part, :length] = out["logps"] * kept
-        if entropy:
-            entropies[part, :length] = out["entropies"] * kept
-        if "values" in out:
-            values = torch.zeros(mask_BT.shape) if values is None else values
-            values[part, :length] = out["values"] * kept
+        for name, x in model(**inputs, completion_length=length, **asked).items():
+            whole.setdefault(name, torch.zeros(mask_BT.shape))[part, :length] = x.float().cpu() * mask_BT[part, :length]
     model.train(was_training)
-    return Logprobs(logps, entropies, values)
+    return whole

@@ -1,7 +1,7 @@
 """What the policy does on prompts it never learns from, with sampling seeds that are the same at every measurement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,8 @@ class HeldOut:
         """
         wanted = [i for i, prompt in enumerate(self.prompts.prompts[:num]) if prompt.id not in without]
         prompts, drawn, completions = self._draw(policy, wanted, sampler or self.actors.sampler)
+        # Asked again as the start and the reference are, so that a policy that has not moved is at 0 from them exactly.
+        drawn = replace(drawn, own=None)
         scored, entropy_NGT = score(drawn, policy, self.actors, seed=0, with_preferences=False)
         rows = (drawn.prompt_ids_NP, drawn.prompt_mask_NP, drawn.ids_NGT.squeeze(1), drawn.mask_NGT.squeeze(1))
         start_logps_BT = logprobs_of(self.start, *rows, self.actors.sampler.temperature, self.actors.rows).logps_BT

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from rlx.core.policy_optimizer import Critic
+from rlx.model.bare import is_adapter_free
 from rlx.model.compiled import Compiled
 from rlx.model.linear_head import linear_head_of
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
 from rlx.process.device import random_state_kept
+from rlx.trunk.completions import Places, places_of
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -35,67 +37,56 @@ class ActorCritic:
         against: ReferenceLogits | None = None,
         states: bool = False,
         values: bool = True,
+        logps: bool = True,
         **kwargs,
     ):
         """Without completion_length: the causal LM's own forward. With it, {"logps", "values"?, "entropies"?, "compared"?}
         (B, T) of the last `completion_length` ids; the value at t is of the state before token t. `against` is another model
         to compare next-token distributions with, of which `states=True` gives what that takes: {"states"} (B, T, D) alone.
-        `values=False`: the critic, where there is one, is not asked."""
+        `values=False`: the critic, where there is one, is not asked; `logps=False`: it alone is."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
-        asked = (
-            kwargs["input_ids"],
-            kwargs["attention_mask"],
-            completion_length,
-            temperature,
-            entropy,
-            against,
-            states,
-            values,
-        )
+        trunk, critic = self.base_model, getattr(self, "critic", None)  # pyright: ignore[reportAttributeAccessIssue]
+        trunks = [trunk] if critic is None else [trunk, critic]
+        places = places_of(kwargs["input_ids"], kwargs["attention_mask"], completion_length, trunks)
+        value_head = getattr(self, "value_head", None)
+        if not logps and critic is not None and value_head is not None:
+            return {"values": places.spread(value_head(places.states(critic)).squeeze(-1))}
+        if states:
+            return {"states": places.spread(places.states(trunk))}
+        if against is not None:
+            against = dataclasses.replace(against, states_BTD=places.of(against.states_BTD))
+        ids = places.of(kwargs["input_ids"][:, -completion_length:])
         compiled = getattr(self, "compiled", None)
         if compiled is not None and self.training:  # pyright: ignore[reportAttributeAccessIssue]
-            return compiled(self, *asked)
-        return self.said_of(*asked)
+            out = compiled(self, places, ids, temperature, entropy, against, values)
+        else:
+            out = self.said_at(places, ids, temperature, entropy, against, values)
+        return {name: places.spread(x) for name, x in out.items()}
 
-    def said_of(
+    def said_at(
         self,
+        places: Places,
         ids: Tensor,
-        mask: Tensor,
-        completion_length: int,
         temperature: float,
         entropy: bool,
         against: ReferenceLogits | None,
-        states: bool,
         values: bool,
     ) -> dict[str, Tensor]:
-        """`forward` of completions."""
-        # Absolute positions (GPT-2 style) count real tokens only, whatever the padding on the left.
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
-            "use_cache": False,
-        }
-        before = slice(-completion_length - 1, -1)
-        hidden = self.base_model(**inputs).last_hidden_state  # pyright: ignore[reportAttributeAccessIssue]
-        if states:
-            return {"states": hidden[:, before]}
-
-        head = self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
+        """What `forward` says of the completion tokens `ids`, which are at `places`."""
+        head, value_head = self.get_output_embeddings(), getattr(self, "value_head", None)  # pyright: ignore[reportAttributeAccessIssue]
+        critic = getattr(self, "critic", None)
+        hidden = places.states(self.base_model)  # pyright: ignore[reportAttributeAccessIssue]
         vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
 
         def said(states_BTD: Tensor, project: Project) -> dict[str, Tensor]:
             own = partial(self.next_token_logits, temperature=temperature, project=project)
             other = None if against is None else (against, partial(against.logps, head=head, project=project))
-            asked = ids[:, -completion_length:]
-            return said_of_tokens(own, states_BTD, asked, vocabulary, entropy, other, linear_head_of(self, temperature))
+            return said_of_tokens(own, states_BTD, ids, vocabulary, entropy, other, linear_head_of(self, temperature))
 
-        out = inside(head, said, hidden[:, before])
-        if values and (value_head := getattr(self, "value_head", None)) is not None:
-            critic = getattr(self, "critic", None)
-            seen = hidden if critic is None else critic(**inputs).last_hidden_state
-            out["values"] = value_head(seen[:, before]).squeeze(-1)
+        out = inside(head, said, hidden)
+        if values and value_head is not None:
+            out["values"] = value_head(hidden if critic is None else places.states(critic)).squeeze(-1)
         return out
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
@@ -112,7 +103,7 @@ def with_critic(model: PreTrainedModel, critic: Critic, compiles: bool = False) 
     # The same name and module, so that config.architectures and saved files stay those of the plain model.
     model.__class__ = type(kind.__name__, (ActorCritic, kind), {"__module__": kind.__module__})
     if compiles:
-        model.compiled = Compiled(ActorCritic.said_of)  # pyright: ignore[reportArgumentType]
+        model.compiled = Compiled(ActorCritic.said_at)  # pyright: ignore[reportArgumentType]
     if critic == "none":
         return model
     size = model.config.get_text_config().hidden_size
@@ -146,6 +137,11 @@ def without_dropout(model: PreTrainedModel) -> PreTrainedModel:
         if isinstance(getattr(module, "attention_dropout", None), float):  # attention reads a number of its own
             module.attention_dropout = 0.0  # pyright: ignore[reportArgumentType]
     return model
+
+
+def has_own_critic(policy: object) -> bool:
+    """Whether the critic of `policy` has a trunk of its own, which is to be asked beside it."""
+    return not is_adapter_free(policy) and getattr(policy, "critic", None) is not None
 
 
 def is_of_critic(name: str) -> bool:

@@ -39,6 +39,16 @@ def substituted_by(policy: Any, copy: Any) -> Iterator[None]:
         del vars(policy)[STAND_IN]
 
 
+@contextmanager
+def causal_lm(policy: Any) -> Iterator[Any]:
+    """While this is open: transformers' own model, which says what `policy` says."""
+    if isinstance(policy, _AdapterFree):
+        with policy._policy.disable_adapter():
+            yield policy._policy.get_base_model()
+    else:
+        yield policy.get_base_model() if isinstance(policy, PeftModel) else policy
+
+
 class _AdapterFree:
     def __init__(self, policy: PeftModel) -> None:
         self._own: Any = policy

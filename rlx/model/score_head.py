@@ -18,6 +18,8 @@ from rlx.model.readable import check_finite, named
 from rlx.model.reward_trunk import HEAD
 from rlx.model.shared_base import AdaptedRewardModel, load_adapted
 from rlx.process import processes
+from rlx.trunk.family import own
+from rlx.trunk.packed import Packed
 
 log = logging.getLogger(__name__)
 RewardModel = PreTrainedModel | AdaptedRewardModel
@@ -79,9 +81,12 @@ def check_score_head(directory: Path, shown: str) -> None:
 
 def last_hidden(model: RewardModel, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """The trunk's hidden state at each row's last unmasked token, (B, H)."""
-    hidden = model.base_model(input_ids=ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
     places = torch.arange(mask_BT.shape[1], device=mask_BT.device)
     last_B = (places * mask_BT.long()).argmax(-1)
+    trunk = model.base_model
+    if own(trunk) and mask_BT[:, :1].all():
+        return Packed.rows(ids_BT, mask_BT.bool(), places == last_B[:, None]).states(trunk)
+    hidden = trunk(input_ids=ids_BT, attention_mask=mask_BT.long(), use_cache=False).last_hidden_state
     return hidden[torch.arange(len(hidden), device=hidden.device), last_B]
 
 

@@ -50,13 +50,13 @@ class SharedBase:
         self._active = None
         return AdaptedRewardModel(self, name, adapter, config)
 
-    def last_states(self, name: str, **inputs: Any) -> Any:
-        """Return the output of the trunk with the adapter `name` alone."""
+    def trunk(self, name: str) -> Any:
+        """Return the trunk, with the adapter `name` alone from now on."""
         if self._active != name:
             for _, layer in self._layers():
                 layer.set_adapter(name, inference_mode=True)
             self._active = name
-        return self.model.base_model(**inputs)  # pyright: ignore[reportCallIssue]
+        return self.model.base_model
 
     def remove(self, name: str) -> None:
         """Free the memory of an adapter."""
@@ -88,9 +88,10 @@ class AdaptedRewardModel:
         """The score head, where the base is."""
         return self._head.to(self.device)
 
-    def base_model(self, **inputs: Any) -> Any:
-        """The trunk with this model's adapter."""
-        return self.base.last_states(self._name, **inputs)
+    @property
+    def base_model(self) -> Any:
+        """The trunk with this model's adapter, until another's is asked for."""
+        return self.base.trunk(self._name)
 
     def to(self, device: Any) -> "AdaptedRewardModel":
         """Move the base, and with it all reward models that share it."""

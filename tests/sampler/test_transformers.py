@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from rlx.sampler import transformers
 from rlx.sampler.transformers import Transformers, inverse_cdf, length_batches
 
 PROMPTS = torch.tensor([[0, 3, 4], [5, 6, 7], [0, 0, 8], [9, 3, 5]])
@@ -41,14 +43,16 @@ def test_prompts_of_like_length_are_drawn_together_and_rows_of_one_length_as_the
     assert list(length_batches(torch.tensor([]), 3)) == []
 
 
-def test_a_batch_is_no_wider_than_its_longest_prompt(tiny_llama):
-    widths = []
-    hook = tiny_llama.model.embed_tokens.register_forward_hook(
-        lambda layer, inputs, out: widths.append(inputs[0].shape)
-    )
-    Transformers(max_new_tokens=1, temperature=1.0, batch_size=2).draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])
-    hook.remove()
-    assert widths == [(2, 2), (2, 3)]  # rows 2 and 0 have one token and two, rows 1 and 3 have three
+@pytest.mark.parametrize(("by_generate", "shapes"), [(True, [(2, 2), (2, 3)]), (False, [(3,), (6,)])])
+def test_a_batch_is_no_wider_than_its_longest_prompt(by_generate, shapes, tiny_llama, monkeypatch):
+    """Rows 2 and 0 have one token and two, rows 1 and 3 have three; the loop of rlx reads no padding at all."""
+    if by_generate:
+        monkeypatch.setattr(transformers, "own", lambda trunk: False)
+    one, found = Transformers(max_new_tokens=1, temperature=1.0, batch_size=2), []
+    one.draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])  # once, for the look at what kind of model it is
+    tiny_llama.model.embed_tokens.register_forward_hook(lambda layer, inputs, out: found.append(inputs[0].shape))
+    one.draw(tiny_llama, PROMPTS, MASK, [11, 12, 13, 14])
+    assert found == shapes
 
 
 def test_mask_covers_the_end_of_sequence_and_nothing_after_it(tiny_llama):
