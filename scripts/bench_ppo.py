@@ -65,7 +65,7 @@ def main() -> None:
         work = work_of(args.works[0], Path(args.cache).absolute())
         print(json.dumps(time_side(args.side, work, args.trl, args.rollouts)))
         return
-    before = json.loads(Path(args.compare).read_text()) if args.compare else None
+    before = json.loads(Path(args.compare).read_text(encoding="utf-8")) if args.compare else None
     if "lab" in args.works:
         prepare(Path(args.cache).absolute())
     found: dict[str, dict[str, list[dict[str, float]]]] = {work: {side: [] for side in SIDES} for work in args.works}
@@ -83,7 +83,7 @@ def main() -> None:
     for work, turns in found.items():
         print("\n".join(["", *summary(work, turns, before)]))
     Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
+    Path(args.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(f"\nkept in {args.json}")
 
 

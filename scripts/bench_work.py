@@ -52,13 +52,13 @@ def prepare(cache: Path) -> None:
     texts = [prompt.text for prompt in cell.world.prompts("train", 0)[:256]]
     ids = [encode_prompt(tokenizer, text) for text in texts]
     known = {"policy": str(path), "texts": texts, "ids": ids, "new_tokens": cell.sampler.max_new_tokens}
-    (cache / "lab.json").write_text(json.dumps(known))
+    (cache / "lab.json").write_text(json.dumps(known), encoding="utf-8")
 
 
 def lab(cache: Path) -> Work:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-    known = json.loads((cache / "lab.json").read_text())
+    known = json.loads((cache / "lab.json").read_text(encoding="utf-8"))
     judges = [AutoModelForSequenceClassification.from_pretrained(known["policy"], num_labels=1) for _ in range(2)]
     policies = [AutoModelForCausalLM.from_pretrained(known["policy"]) for _ in range(2)]
     tokenizer = AutoTokenizer.from_pretrained(cache / "tokenizer")

@@ -20,6 +20,7 @@ class Needs:
     """What an optimiser reads beside completions, scores and log-probabilities; by default nothing."""
 
     critic: Critic = "none"
+    critic_depth: float = 1.0  # share of the policy's layers that a separate critic has
     entropy: bool = False  # the loss reads the policy's token entropies
     preferences: bool = False  # `select` reads the world's preference model
     # What the loss reads of whole next-token distributions, the policy's beside the reference's.

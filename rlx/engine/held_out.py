@@ -1,5 +1,6 @@
 """What the policy does on prompts it never learns from, with sampling seeds that are the same at every measurement."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from rlx.core.error import UserError
 from rlx.core.evaluation import Evaluation
 from rlx.core.rollout import Rollout
 from rlx.core.sampler import Sampler
@@ -84,7 +86,7 @@ class HeldOut:
             "gold_factors": self.judge.factors(prompts, completions),
         }
         numbers = {
-            "gold_B": np.asarray(self.judge.score(prompts, completions), dtype=np.float64),
+            "gold_B": np.asarray(finite_gold(self.judge, prompts, completions), dtype=np.float64),
             "proxy_B": scored.proxy_NG.squeeze(1).double().numpy(),
             "member_scores_MB": member_scores_MB.double().numpy(),
         }
@@ -112,7 +114,9 @@ class HeldOut:
             texts = self._start_texts(missing)
             mine = processes.share(len(missing))
             prompts = [self.prompts.prompts[i] for i in missing[mine]]
-            golds = processes.concatenated(self.judge.score(prompts, [texts[i].completion for i in missing[mine]]))
+            golds = processes.concatenated(
+                finite_gold(self.judge, prompts, [texts[i].completion for i in missing[mine]])
+            )
             for i, gold in zip(missing, golds, strict=True):
                 self._start[i] = StartSample(texts[i], float(gold))
         return [self._start[i] for i in wanted]
@@ -139,6 +143,17 @@ class HeldOut:
         seeds = [seed_of("held out", prompt.id) for prompt in prompts]
         drawn = draw(policy, sampler, prompts, ids_NP[mine], mask_NP[mine], seeds)
         return prompts, drawn, [texts[0] for texts in completions_of(drawn, self.actors.tokenizer)]
+
+
+def finite_gold(judge: Judge, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> Sequence[float]:
+    """What `judge` scores. Raises UserError where a score is no number: nothing could be measured by it."""
+    scores = judge.score(prompts, completions)
+    if lost := [prompt.id for prompt, score in zip(prompts, scores, strict=True) if not math.isfinite(score)]:
+        raise UserError(
+            f"gold scores {len(lost)} of {len(scores)} completions as no number (the first is of prompt {lost[0]}): nothing can "
+            "be measured by it; give another world.gold, or delete the gold model and train it again"
+        )
+    return scores
 
 
 def sample_rows(step: int, evaluation: Evaluation, num: int) -> list[dict]:

@@ -6,13 +6,17 @@ working); scoring happens inside `forward` because DDP, ZeRO and FSDP only see w
 
 import copy
 import dataclasses
+import math
 from functools import partial
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
+from torch.nn import Module
 from transformers import PreTrainedModel
 
+from rlx.core.error import UserError
 from rlx.core.policy_optimizer import Critic
 from rlx.model.bare import is_adapter_free
 from rlx.model.compiled import Compiled
@@ -95,10 +99,11 @@ class ActorCritic:
         return logits if temperature == 1.0 else logits / temperature
 
 
-def with_critic(model: PreTrainedModel, critic: Critic, compiles: bool = False) -> PreTrainedModel:
+def with_critic(model: PreTrainedModel, critic: Critic, depth: float = 1.0, compiles: bool = False) -> PreTrainedModel:
     """`model` itself, its class extended by ActorCritic, with a zero-initialised value head (on its own trunk, or on a
-    copy of it). `none` adds no head: a reference, or a policy whose optimiser needs no critic. `compiles`: whether
-    what it says of completions is compiled while it learns. Raises UserError where no compiler is at hand."""
+    copy of the first layers of it, `depth` of them, rounded up). `none` adds no head: a reference, or a policy whose
+    optimiser needs no critic. `compiles`: whether what it says of completions is compiled while it learns. Raises UserError
+    where the layers of the trunk cannot be told from its other parts, or where no compiler is at hand."""
     kind = type(model)
     # The same name and module, so that config.architectures and saved files stay those of the plain model.
     model.__class__ = type(kind.__name__, (ActorCritic, kind), {"__module__": kind.__module__})
@@ -113,7 +118,27 @@ def with_critic(model: PreTrainedModel, critic: Critic, compiles: bool = False) 
     nn.init.zeros_(model.value_head.bias)
     if critic == "separate":
         model.critic = copy.deepcopy(model.base_model)
+        if depth < 1:
+            _shorten(model.critic, depth)
     return model
+
+
+def _shorten(trunk: Module, depth: float) -> None:
+    """Leave the first `depth` of the layers."""
+    config: Any = trunk.config.get_text_config()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+    lists = [
+        part for part in trunk.modules() if isinstance(part, nn.ModuleList) and len(part) == config.num_hidden_layers
+    ]
+    if len(lists) != 1:
+        raise UserError(
+            f"optimizer.critic_depth={depth:g}: the layers of {type(trunk).__name__} cannot be told from its other parts; "
+            "use optimizer.critic_depth=1"
+        )
+    number = math.ceil(depth * config.num_hidden_layers)
+    del lists[0][number:]
+    config.num_hidden_layers = number
+    if getattr(config, "layer_types", None):
+        config.layer_types = list(config.layer_types)[:number]
 
 
 def with_adapters(policy: PreTrainedModel, lora: LoraConfig | None, seed: int = 0) -> PreTrainedModel:

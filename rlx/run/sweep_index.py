@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlx.core import jsonl
 from rlx.process import atomic
 from rlx.run.name import sweep_name
 from rlx.run.status import RunState, state_of
@@ -92,7 +93,7 @@ def axes_of(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:
 def read_rows(sweep_dir: Path) -> list[dict[str, Any]]:
     """The rows of an index; none if there is no index that can be read."""
     try:
-        return [json.loads(line) for line in (sweep_dir / INDEX).read_text().splitlines()]
+        return jsonl.read_rows(sweep_dir / INDEX)
     except (OSError, ValueError):
         return []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx.core.error import UserError
+from rlx.core.jsonl import read_rows
 from rlx.run.record import RunRecord, load_record
 
 INDEX = "index.jsonl"  # one row a cell
@@ -87,7 +88,7 @@ def load_sweep(sweep_dir: Path) -> SweepRecord:
     """Read a sweep directory, finished or not. Raises UserError where it is none or cannot be read."""
     index = Path(sweep_dir) / INDEX
     try:
-        rows = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines() if line]
+        rows = read_rows(index)
     except FileNotFoundError:
         raise UserError(f"{sweep_dir} is not a sweep: it has no {INDEX}") from None
     except ValueError as ex:

@@ -16,6 +16,7 @@ import torch
 
 from rlx.artefact.store import Recipe, Store
 from rlx.core.error import UserError
+from rlx.core.jsonl import read_rows
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Pair, Prompt, Split, World
 from rlx.model.recipe import Model
@@ -234,8 +235,7 @@ def write(path: Path, pairs: Sequence[Preference]) -> None:
 
 def read(path: Path) -> list[Preference]:
     """What `write` wrote."""
-    with path.open(encoding="utf-8") as file:
-        return [_preference(json.loads(line)) for line in file]
+    return [_preference(row) for row in read_rows(path)]
 
 
 def prompt_of(prompt_id: str, text: str | list[list[str]]) -> Prompt:

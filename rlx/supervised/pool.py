@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rlx.artefact.store import Store
 from rlx.core.error import UserError
+from rlx.core.jsonl import read_rows
 from rlx.core.reward import Reward, Sources
 from rlx.core.sampler import Sampler
 from rlx.core.seed import seed_of
@@ -211,8 +212,7 @@ def read_pool(directory: Path) -> DrawnPool:
 
 def read_completions(directory: Path) -> tuple[list[Prompt], list[Completion]]:
     """The texts of a pool, each with its prompt."""
-    with (directory / "completions.jsonl").open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    rows = read_rows(directory / "completions.jsonl")
     return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [
         Completion(r["completion"], r["ended"]) for r in rows
     ]

@@ -4,7 +4,6 @@ Each member's scores are measured in its own mean and spread over them, so that 
 means something.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from rlx.artefact.store import Store
 from rlx.core.error import UserError
+from rlx.core.jsonl import read_rows, write_rows
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Prompt
 from rlx.process.device import on_device
@@ -51,20 +51,16 @@ class ReferenceSet:
         sampler = Transformers(world.max_completion_tokens, self.temperature, self.sampling_batch_size)
         with stage("reference set for normalisation", len(chosen)) as bar:
             completions = draw(policy, tokenizer, chosen, seeds, sampler, bar)
-        with (directory / "reference.jsonl").open("w") as file:
-            for prompt, completion in zip(chosen, completions, strict=True):
-                row = {
-                    "prompt_id": prompt.id,
-                    "prompt": prompt.text,
-                    "completion": completion.text,
-                    "ended": completion.ended,
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        rows = (
+            {"prompt_id": p.id, "prompt": p.text, "completion": c.text, "ended": c.ended}
+            for p, c in zip(chosen, completions, strict=True)
+        )
+        write_rows(directory / "reference.jsonl", rows)
 
 
 def read_reference_set(directory: Path) -> tuple[Sequence[Prompt], Sequence[Completion]]:
     """Prompts and completions of equal number."""
-    rows = [json.loads(line) for line in (directory / "reference.jsonl").read_text().splitlines()]
+    rows = read_rows(directory / "reference.jsonl")
     return [prompt_of(r["prompt_id"], r["prompt"]) for r in rows], [
         Completion(r["completion"], r["ended"]) for r in rows
     ]

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 
 from rlx.artefact.store import Store
+from rlx.core.jsonl import read_rows
 from rlx.core.sampler import Sampler
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Split
@@ -72,6 +73,5 @@ class StartCompletions:
 
 def read_start_completions(directory: Path) -> list[StartText]:
     """What `StartCompletions` drew, in the order of the prompts."""
-    with (directory / "completions.jsonl").open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
+    rows = read_rows(directory / "completions.jsonl")
     return [StartText(r["prompt_id"], Completion(r["completion"], r["ended"]), r["length"]) for r in rows]

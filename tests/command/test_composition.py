@@ -36,7 +36,7 @@ def test_a_combination_of_choices_is_composed_once_however_many_cells_share_it(m
 
 def test_a_config_directory_of_the_users_stands_beside_ours(tmp_path):
     (tmp_path / "regularizer").mkdir()
-    (tmp_path / "regularizer" / "mine.yaml").write_text("defaults: [kl]\nbeta: 0.75\n")
+    (tmp_path / "regularizer" / "mine.yaml").write_text("defaults: [kl]\nbeta: 0.75\n", encoding="utf-8")
     line = ["--config-dir", str(tmp_path), "-m", "regularizer=mine,kl", "seed=3"]
     cells = compose(line)
     assert cells[0].config["regularizer"]["beta"] == 0.75

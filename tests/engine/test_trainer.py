@@ -70,6 +70,7 @@ def trainer(
         value_coefficient=0.1,
         entropy_coefficient=0.0,
         critic=critic,
+        critic_depth=1.0,
         whiten_rewards=False,
     )
     torch.manual_seed(0)

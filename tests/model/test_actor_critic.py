@@ -70,6 +70,24 @@ def test_a_separate_critic_leaves_the_policys_trunk_alone(tiny_llama):
         assert (model.model.layers[0].mlp.up_proj.weight.grad is not None) == touched
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox"])
+def test_a_critic_of_half_the_depth_has_the_first_layers_and_the_norm(kind, tiny_llama):
+    model = with_critic(tiny_llama if kind == "llama" else make(kind), "separate", depth=0.5).eval()
+    layers = next(part for part in model.critic.modules() if isinstance(part, torch.nn.ModuleList))
+    whole = next(part for part in model.base_model.modules() if isinstance(part, torch.nn.ModuleList))
+    assert (len(layers), len(whole)) == (1, 2) and model.config.num_hidden_layers == 2
+    with torch.no_grad():
+        model.value_head.weight.normal_(generator=torch.Generator().manual_seed(0))
+        model.value_head.bias.fill_(0.3)
+    states = model.critic(input_ids=IDS[1:], attention_mask=MASK[1:]).last_hidden_state
+    own = model(input_ids=IDS[1:], attention_mask=MASK[1:], completion_length=3)["values"]
+    torch.testing.assert_close(own, model.value_head(states[:, 3:6]).squeeze(-1), atol=1e-5, rtol=1e-5)
+    before = copy.deepcopy(model.base_model.state_dict())
+    own.sum().backward()
+    assert all(x.grad is None for x in model.base_model.parameters())
+    assert layers[0].state_dict().keys() and before.keys() == model.base_model.state_dict().keys()
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "gpt_neox"])
 def test_without_dropout_a_model_that_learns_says_what_it_says_at_rest(kind):
     model = make(kind)
