@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 RUN ?=
+COMPARE ?=
 # Two torch threads on two busy cores were 8 times slower than one.
 export OMP_NUM_THREADS ?= 1
 
@@ -79,9 +80,9 @@ plan: setup ## what the main job would build and cost (ARGS= as for train)
 doctor: setup ## is this machine ready?
 	$(BIN)/rlx doctor
 
-bench: setup ## PPO beside TRL 1.12's, installed for this only, and what logit fusion costs; minutes
+bench: setup ## PPO beside TRL's on two works, and what logit fusion costs; minutes (COMPARE=FILE: an earlier build/bench.json)
 	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
-	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(ARGS)
+	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(addprefix --compare ,$(COMPARE)) $(ARGS)
 	$(BIN)/python scripts/bench_fusion.py
 
 gpu-check: setup ## correctness and speed on this machine's GPU; ARGS="--device cpu --small" without one

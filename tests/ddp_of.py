@@ -11,6 +11,7 @@ def ddp_of(num_processes: int, num_threads: int = 1, grace: float = 10.0, timeou
         num_threads=num_threads,
         micro_batch_size=None,
         rows=8,
+        compile=False,
         place_members=False,
         gradient_checkpointing=False,
         grace=grace,

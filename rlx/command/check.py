@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -157,9 +157,14 @@ def _signature_of(settings: type, also: tuple[str, ...] = ()) -> Signature:
 
 def _adapter(kind: Any) -> TypeAdapter[Any] | None:
     try:
-        return TypeAdapter(kind)
+        return _made_adapter(kind) if isinstance(kind, Hashable) else TypeAdapter(kind)
     except (PydanticSchemaGenerationError, PydanticUserError):
         return None  # a class of the user's own; its constructor will say
+
+
+@cache
+def _made_adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _plain(value: Any) -> Any:

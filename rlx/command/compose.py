@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,6 @@ class ComposedRun:
 def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     """The cells that `arguments` ask for: one, or one per point of a sweep (-m); none where Hydra only had to show
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
-    import hydra
-
     arguments = flags_last(arguments)
     if (extra := parse(arguments).config_dir) and Path(extra).is_dir():
         trust_choices_in(Path(extra))
@@ -52,6 +50,29 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
             several = value.strip("[] ")
             more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several or '...'}"
             raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
+    asked = parse(arguments)
+    if shows(asked) or any(word.lstrip("+~").startswith("hydra") for word in asked.overrides):
+        return _by_hydra(arguments)
+    from rlx.command.composition import Composition
+
+    extra = Path(asked.config_dir) if asked.config_dir else None
+    composition = Composition(conf_dir(), extra)
+    try:
+        return [_cell(*cell) for cell in composition.cells(asked.overrides, asked.multirun)]
+    except Exception as error:
+        raise _worded(error, arguments, composition.keys()) from error
+
+
+def shows(asked: Any) -> bool:
+    """Whether Hydra is asked for more than cells: to show something, or to read other files than ours."""
+    ours = {"overrides", "multirun", "run", "config_dir"}
+    return any(value not in (None, False) for name, value in vars(asked).items() if name not in ours)
+
+
+def _by_hydra(arguments: Sequence[str]) -> list[ComposedRun]:
+    """The same by `hydra.main`, to which some words of the line are addressed."""
+    import hydra
+
     cells: list[ComposedRun] = []
     errors: list[Exception] = []
     with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
@@ -102,17 +123,15 @@ def _collector(cells: list[ComposedRun], errors: list[Exception]) -> Callable[[A
 
 
 def _cell(cfg: Any, hydra_config: Any) -> ComposedRun:
-    from omegaconf import OmegaConf
+    from rlx.command.composition import resolved
 
     _refuse_unknown_hydra_keys(hydra_config)
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
+    config = resolved(cfg)
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
     sweep, slurm, plan = (config.pop(name, None) for name in ("sweep", "slurm", "plan"))
     config.pop("scale", None)  # its numbers are where the settings refer to them
-    resolved = {str(key): value for key, value in config.items()} | {"choices": own}
-    return ComposedRun(resolved, tuple(hydra_config.overrides.task), sweep, slurm, plan)
+    return ComposedRun(config | {"choices": own}, tuple(hydra_config.overrides.task), sweep, slurm, plan)
 
 
 def parse(arguments: Sequence[str]) -> Any:
@@ -148,7 +167,7 @@ def run_hydra(arguments: Sequence[str], task: Callable[[], None]) -> None:
             os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
-def _worded(error: Exception, arguments: Sequence[str]) -> Exception:
+def _worded(error: Exception, arguments: Sequence[str], keys: Sequence[str] = ()) -> Exception:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
@@ -157,7 +176,7 @@ def _worded(error: Exception, arguments: Sequence[str]) -> Exception:
     if isinstance(error, UserError) or not isinstance(error, known):
         return error
     extra = parse(arguments).config_dir
-    worded = of_hydra(error, lambda: known_keys(arguments), lambda: groups(Path(extra) if extra else None))
+    worded = of_hydra(error, lambda: keys or known_keys(arguments), lambda: groups(Path(extra) if extra else None))
     worded.__cause__ = error
     return worded
 
@@ -181,26 +200,16 @@ def _refuse_unknown_hydra_keys(hydra_config: Any) -> None:
 
 def known_keys(arguments: Sequence[str]) -> list[str]:
     """Every dotted key of the config with the group choices of `arguments`, so that near names can be offered."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-    from omegaconf import DictConfig
-
-    def walk(node: Any, prefix: str = "") -> Iterator[str]:
-        for key in node:
-            yield f"{prefix}{key}"
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_missing() and not child._is_none():
-                yield from walk(child, f"{prefix}{key}.")
+    from rlx.command.composition import Composition
 
     extra = parse(arguments).config_dir
     known = groups(Path(extra) if extra else None)
-    search = [f"hydra.searchpath=['file://{Path(extra).absolute()}']"] if extra else []
     chosen = [word for word in arguments if word.partition("=")[0] in known and "," not in word]
-    for overrides in ([*search, *chosen], search):
-        GlobalHydra.instance().clear()
+    for words in (chosen, []):
         try:
-            with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-                return list(walk(compose("train", overrides=overrides, return_hydra_config=True)))
+            composition = Composition(conf_dir(), Path(extra) if extra else None)
+            next(composition.cells(words, sweeps=False))
+            return composition.keys()
         except Exception:  # whatever else is wrong with the line, we only look for near names
             continue
     return []

@@ -34,6 +34,7 @@ class SeveralProcesses:
     num_threads: PositiveInt
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
+    compile: bool
     place_members: bool | Literal["auto"]
     gradient_checkpointing: bool
     grace: Positive  # s

@@ -17,6 +17,7 @@ class CPU:
     num_threads: PositiveInt
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
+    compile: bool
 
     num_processes: ClassVar[int] = 1
     num_nodes: ClassVar[int] = 1

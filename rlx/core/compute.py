@@ -25,6 +25,11 @@ class Compute(Protocol):
         ...
 
     @property
+    def compile(self) -> bool:
+        """Whether the policy's passes are compiled while it learns."""
+        ...
+
+    @property
     def place_members(self) -> Setting:
         """Whether each process holds its share of an ensemble's members, and scores the rows of all processes; "auto" is
         `rlx.core.placement`'s choice."""

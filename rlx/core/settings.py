@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -105,4 +106,9 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
                 f"{name} is missing in the config of this run; an older version wrote it, run the cell again"
             )
     own = {name: config[name] for name in Settings.__dataclass_fields__}
-    return TypeAdapter(Settings).validate_python(own)
+    return _adapter().validate_python(own)
+
+
+@cache
+def _adapter() -> TypeAdapter[Settings]:
+    return TypeAdapter(Settings)

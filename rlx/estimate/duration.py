@@ -70,13 +70,14 @@ def past_runs(runs_dir: Path) -> list[PastRun]:
     """Finished runs whose costs are known."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, eight times as fast, where it was built in
     found = []
     for path in sorted(runs_dir.glob("*/provenance.json")):
         try:
             if state_of(path.parent).state != "done":
                 continue
             costs = json.loads(path.read_text(encoding="utf-8"))["costs"]
-            config = yaml.safe_load((path.parent / "config.yaml").read_text(encoding="utf-8"))
+            config = yaml.load((path.parent / "config.yaml").read_text(encoding="utf-8"), loader)
         except (OSError, ValueError, KeyError, yaml.YAMLError):
             continue
         if isinstance(config, dict) and isinstance(costs, dict):

@@ -19,10 +19,12 @@ from transformers import PreTrainedModel
 from rlx.core.error import UserError
 from rlx.core.policy_optimizer import Critic
 from rlx.model.bare import is_adapter_free
+from rlx.model.compiled import Compiled
+from rlx.model.linear_head import linear_head_of
 from rlx.model.output_head import Project, ReferenceLogits, inside, logits_of, said_of_tokens
 from rlx.model.precision import FullPrecision
 from rlx.process.device import random_state_kept
-from rlx.trunk.completions import places_of
+from rlx.trunk.completions import Places, places_of
 
 CRITIC_PREFIXES = ("value_head.", "critic.")
 
@@ -48,29 +50,48 @@ class ActorCritic:
         `values=False`: the critic, where there is one, is not asked; `logps=False`: it alone is."""
         if completion_length is None:
             return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
-        trunk, head = self.base_model, self.get_output_embeddings()  # pyright: ignore[reportAttributeAccessIssue]
-        critic, value_head = getattr(self, "critic", None), getattr(self, "value_head", None)
+        trunk, critic = self.base_model, getattr(self, "critic", None)  # pyright: ignore[reportAttributeAccessIssue]
         trunks = [trunk] if critic is None else [trunk, critic]
         places = places_of(kwargs["input_ids"], kwargs["attention_mask"], completion_length, trunks)
+        value_head = getattr(self, "value_head", None)
         if not logps and critic is not None and value_head is not None:
             return {"values": places.spread(value_head(places.states(critic)).squeeze(-1))}
-        hidden = places.states(trunk)
         if states:
-            return {"states": places.spread(hidden)}
-        ids = places.of(kwargs["input_ids"][:, -completion_length:])
-        vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
+            return {"states": places.spread(places.states(trunk))}
         if against is not None:
             against = dataclasses.replace(against, states_BTD=places.of(against.states_BTD))
+        ids = places.of(kwargs["input_ids"][:, -completion_length:])
+        compiled = getattr(self, "compiled", None)
+        if compiled is not None and self.training:  # pyright: ignore[reportAttributeAccessIssue]
+            out = compiled(self, places, ids, temperature, entropy, against, values)
+        else:
+            out = self.said_at(places, ids, temperature, entropy, against, values)
+        return {name: places.spread(x) for name, x in out.items()}
+
+    def said_at(
+        self,
+        places: Places,
+        ids: Tensor,
+        temperature: float,
+        entropy: bool,
+        against: ReferenceLogits | None,
+        values: bool,
+    ) -> dict[str, Tensor]:
+        """What `forward` says of the completion tokens `ids`, which are at `places`."""
+        head, value_head = self.get_output_embeddings(), getattr(self, "value_head", None)  # pyright: ignore[reportAttributeAccessIssue]
+        critic = getattr(self, "critic", None)
+        hidden = places.states(self.base_model)  # pyright: ignore[reportAttributeAccessIssue]
+        vocabulary = self.config.get_text_config().vocab_size  # pyright: ignore[reportAttributeAccessIssue]
 
         def said(states_BTD: Tensor, project: Project) -> dict[str, Tensor]:
             own = partial(self.next_token_logits, temperature=temperature, project=project)
             other = None if against is None else (against, partial(against.logps, head=head, project=project))
-            return said_of_tokens(own, states_BTD, ids, vocabulary, entropy, other)
+            return said_of_tokens(own, states_BTD, ids, vocabulary, entropy, other, linear_head_of(self, temperature))
 
         out = inside(head, said, hidden)
         if values and value_head is not None:
             out["values"] = value_head(hidden if critic is None else places.states(critic)).squeeze(-1)
-        return {name: places.spread(x) for name, x in out.items()}
+        return out
 
     def next_token_logits(self, states: Tensor, temperature: float, project: Project | None = None) -> Tensor:
         """What the model, its head or `project` in its place, makes of last hidden states (..., D): logits (..., V) in fp32."""
@@ -78,13 +99,16 @@ class ActorCritic:
         return logits if temperature == 1.0 else logits / temperature
 
 
-def with_critic(model: PreTrainedModel, critic: Critic, depth: float = 1.0) -> PreTrainedModel:
+def with_critic(model: PreTrainedModel, critic: Critic, depth: float = 1.0, compiles: bool = False) -> PreTrainedModel:
     """`model` itself, its class extended by ActorCritic, with a zero-initialised value head (on its own trunk, or on a
     copy of the first layers of it, `depth` of them, rounded up). `none` adds no head: a reference, or a policy whose
-    optimiser needs no critic. Raises UserError where the layers of the trunk cannot be told from its other parts."""
+    optimiser needs no critic. `compiles`: whether what it says of completions is compiled while it learns. Raises UserError
+    where the layers of the trunk cannot be told from its other parts, or where no compiler is at hand."""
     kind = type(model)
     # The same name and module, so that config.architectures and saved files stay those of the plain model.
     model.__class__ = type(kind.__name__, (ActorCritic, kind), {"__module__": kind.__module__})
+    if compiles:
+        model.compiled = Compiled(ActorCritic.said_at)  # pyright: ignore[reportArgumentType]
     if critic == "none":
         return model
     size = model.config.get_text_config().hidden_size

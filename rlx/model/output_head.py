@@ -2,7 +2,7 @@
 
 The logits of 8 completions of 256 tokens over 128 thousand words are a gigabyte, and the loss and its gradient are several
 times that. Nobody reads them but for a few numbers a token, so these are computed for a chunk of tokens at a time, and the
-chunk's logits are computed again in the backward pass.
+chunk's logits are computed again in the backward pass: by `linear_head` where the head is a product, else by autograd.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.utils.checkpoint import checkpoint
+
+from rlx.model.linear_head import LinearHead, called_for, said_by_head
 
 CHUNK = 2**25  # logits at once: 134 MB in fp32, 256 tokens of 128 thousand words. All at once where there are no more
 
@@ -43,8 +45,10 @@ class ReferenceLogits:
 
 
 def inside(head: Module, compute: Callable[[Tensor, Project], T], states: Tensor) -> T:
-    """compute(states, what `head` computes) within one call of `head`: hooks that put its weights together (ZeRO-3) then run
-    once, and once in every process, however many chunks its own completions make."""
+    """compute(states, what `head` computes), within one call of `head` where hooks put its weights together (ZeRO-3): they
+    then run once, and once in every process, however many chunks its own completions make."""
+    if not called_for(head):
+        return compute(states, head)
     project, patched = head.forward, "forward" in vars(head)
     head.forward = lambda states: compute(states, project)
     try:
@@ -93,10 +97,11 @@ def said_of_tokens(
     vocabulary: int,
     entropy: bool,
     against: tuple[ReferenceLogits, Project] | None,
+    linear: LinearHead | None = None,
 ) -> dict[str, Tensor]:
     """{"logps", "entropies"?, "compared"?}, each (B, T), of the tokens `ids` that follow the states. `logits` is the
     head, (..., D) -> (..., V) in fp32; no more than CHUNK of its numbers stand in memory. `against`: with its log-probabilities
-    as a function of its states."""
+    as a function of its states. `linear`: what `logits` computes, where it is a product of numbers that are at hand."""
 
     def said(states: Tensor, ids: Tensor, other: Tensor | None) -> tuple[Tensor, ...]:
         own = logits(states)
@@ -113,6 +118,10 @@ def said_of_tokens(
     num = max(1, CHUNK // vocabulary)
     if ids_BT.numel() <= num:
         return dict(zip(names, said(states_BTD, ids_BT, other_BTD), strict=True))
+    if linear is not None and against is None:
+        logps, entropies = said_by_head(states_BTD.flatten(0, 1), ids_BT.flatten(), linear, num, entropy)
+        found = [logps] if entropies is None else [logps, entropies]
+        return {name: x.view(ids_BT.shape) for name, x in zip(names, found, strict=True)}
     parts = zip(
         states_BTD.flatten(0, 1).split(num),
         ids_BT.flatten().split(num),

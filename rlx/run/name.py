@@ -21,6 +21,7 @@ LATER_SETTINGS = {
     ("model", "attn_implementation"): None,
     ("compute", "timeout"): 1800.0,
     ("compute", "place_members"): False,
+    ("compute", "compile"): False,
     ("sampler", "seed_rows"): True,
     ("optimizer", "critic_depth"): 1.0,
 }

@@ -240,3 +240,12 @@ def test_the_check_imports_neither_torch_nor_a_choice():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_type_admits_is_worked_out_once_for_all_cells(default):
+    from rlx.command import check
+
+    checked(default)
+    before = check._made_adapter.cache_info().misses
+    checked(default)
+    assert check._made_adapter.cache_info().misses == before > 0
