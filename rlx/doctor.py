@@ -72,7 +72,7 @@ def python_and_packages() -> Iterator[Finding]:
 def processor() -> Iterator[Finding]:
     flags = set()
     if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         flags = set(next((line for line in lines if line.startswith("flags")), "").split())
     extra = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
     yield Finding(

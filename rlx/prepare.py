@@ -32,7 +32,7 @@ def run(config: Mapping[str, Any]) -> int:
     if compute.num_processes > 1:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "config.yaml"
-            path.write_text(yaml.safe_dump(dict(config)))
+            path.write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
             launch("rlx.prepare", path, compute, Path(folder) / "processes")
     else:
         _build(config)

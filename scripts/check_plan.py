@@ -91,7 +91,7 @@ def make_inputs(folder: Path) -> None:
     def text(length: int) -> str:
         return " ".join(draw.choices(words, k=length))
 
-    with (folder / "pairs.jsonl").open("w") as file:
+    with (folder / "pairs.jsonl").open("w", encoding="utf-8") as file:
         for _ in range(130):
             pair = {"prompt": text(PROMPT) + " ", "chosen": text(NEW - 1), "rejected": text(NEW - 1)}
             file.write(json.dumps(pair) + "\n")
@@ -99,13 +99,13 @@ def make_inputs(folder: Path) -> None:
 
 def measured(verb: str, words: list[str], environment: dict[str, str], log: Path) -> int:
     """Bytes of the child's resident memory at most."""
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         start = ["-c", CHILD] if "world=preferences" in words else ["-m", "rlx.cli"]
         command = [sys.executable, *start, verb, *words]
         child = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
         _, status, usage = os.wait4(child.pid, 0)
     if status:
-        sys.exit(f"rlx {verb} {' '.join(words)}\nfailed: {log.read_text()[-2000:]}")
+        sys.exit(f"rlx {verb} {' '.join(words)}\nfailed: {log.read_text(encoding='utf-8')[-2000:]}")
     return usage.ru_maxrss * 1024  # Linux counts in KiB
 
 
@@ -136,7 +136,11 @@ def main() -> int:
     if not (folder / "pairs.jsonl").exists():
         make_inputs(folder)
     glibc = {} if given.keep else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    found = json.loads((folder / "measured.json").read_text()) if (folder / "measured.json").exists() else {}
+    found = (
+        json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+        if (folder / "measured.json").exists()
+        else {}
+    )
     for case in CASES:
         if given.only not in case.name or case.name in found:
             continue
@@ -147,7 +151,7 @@ def main() -> int:
         artefacts = measured("prepare", words, os.environ | own | glibc, log) if first or "=bon" in case.words else None
         run = measured("train", words, os.environ | own | glibc, log)
         found[case.name] = {"artefacts": artefacts, "run": run}
-        (folder / "measured.json").write_text(json.dumps(found, indent=1))
+        (folder / "measured.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         print(case.name, found[case.name], file=sys.stderr, flush=True)
     return show(found, folder)
 

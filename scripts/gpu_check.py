@@ -124,7 +124,7 @@ def lab(device: str) -> list[Row]:
             done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True)
             if done.returncode:
                 return [Row(f"a miniature of the lab, {compute}", f"failed: {done.stderr.strip()[-300:]}", False)]
-            lines = Path(env["RLX_RUNS"], "lab-seed0", "metrics.jsonl").read_text().splitlines()
+            lines = Path(env["RLX_RUNS"], "lab-seed0", "metrics.jsonl").read_text(encoding="utf-8").splitlines()
             found.append([json.loads(line) for line in lines][:2])
     pairs = [(one[key], two[key]) for one, two in zip(*found, strict=True) for key in COMPARED if key in one]
     most = max(abs(a - b) for a, b in pairs)
@@ -221,7 +221,7 @@ def estimated(scale: Scale, rank: int, cuda: bool) -> int:
     with tempfile.TemporaryDirectory() as folder:
         llama(Scale(**{**vars(scale), "model": scale.model | {"num_hidden_layers": 1}})).config.save_pretrained(folder)
         config_file = Path(folder, "config.json")
-        config_file.write_text(json.dumps(json.loads(config_file.read_text()) | scale.model))
+        config_file.write_bytes(json.dumps(json.loads(config_file.read_bytes()) | scale.model).encode())
         micro = f"compute.micro_batch_size={scale.prompts // scale.micro}"
         words = ["model=pretrained", f"model.path={folder}", "model.dtype=bfloat16", f"model.lora_rank={rank}",
                  f"compute={'ddp' if cuda else 'cpu'}", micro, f"num_prompts={scale.prompts}", "reward=gold",
@@ -292,7 +292,7 @@ def main() -> int:
     lines += [f"| {row.what} | {row.value} | {mark[row.right]} |" for row in rows]
     print("\n".join(lines))
     if args.out:
-        args.out.write_text("\n".join(lines) + "\n")
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return int(any(row.right is False for row in rows))
 
 

@@ -40,8 +40,11 @@ def measured(seed: int, num_members: int, reference: str | None, weight: float) 
         words += ["attribution=consistent", f"attribution.reference={reference}", f"attribution.weight={weight}"]
     cell = cell_of(checked(compose(words)[0].config))
     paths = {name: cell.store.fetch(recipe, seed) for name, recipe in (cell.models() | cell.importance()).items()}
-    judged = [json.loads((paths[f"reward model {m.index}"] / "member.json").read_text()) for m in cell.members()]
-    found = json.loads((paths["factor importance"] / "importance.json").read_text())
+    judged = [
+        json.loads((paths[f"reward model {m.index}"] / "member.json").read_text(encoding="utf-8"))
+        for m in cell.members()
+    ]
+    found = json.loads((paths["factor importance"] / "importance.json").read_text(encoding="utf-8"))
     shares = [[row["share"][g] for g in found["groups"]] for row in found["rows"] if row["kind"] == "member"]
     (gold,) = ([row["share"][g] for g in found["groups"]] for row in found["rows"] if row["kind"] == "gold")
     held_to = [[row["held_to"][g] for g in found["groups"]] for row in judged] if reference else []
@@ -94,7 +97,9 @@ def main() -> None:
         rows["plain"].append(measured(seed, arguments.members, None, 0.0))
         for reference in REFERENCES:
             rows[reference].append(measured(seed, arguments.members, reference, weights[reference]))
-        arguments.out.write_text(json.dumps({"weights": weights, "seeds": arguments.report, "rows": rows}, indent=1))
+        arguments.out.write_text(
+            json.dumps({"weights": weights, "seeds": arguments.report, "rows": rows}, indent=1), encoding="utf-8"
+        )
         print(f"data seed {seed}: { {name: round(of[-1]['accuracy'], 4) for name, of in rows.items()} }", flush=True)
     for name, label in SHOWN.items():
         print(label)

@@ -86,7 +86,7 @@ def arms(words: list[str]) -> dict[str, tuple[Cell, tuple[RewardMember, ...]]]:
 
 def measured(own: Cell, members: tuple[RewardMember, ...], seed: int, pairs_only: bool) -> dict[str, float]:
     """Accuracy on held-out pairs, the share of flipped labels given back, and gold of the best of 64 in SD of the start's."""
-    rows = json.loads((own.store.fetch(MembersOnPairs(members), seed) / "accuracy.json").read_text())
+    rows = json.loads((own.store.fetch(MembersOnPairs(members), seed) / "accuracy.json").read_text(encoding="utf-8"))
     row = next(row for row in rows if row["kind"] == ("member" if len(members) == 1 else "mean"))
     found = {"held-out pairs": row["accuracy"]["heldout"]}
     if (given_back := row["accuracy"].get("train_flipped")) is not None:
@@ -113,7 +113,7 @@ def best(own: Cell, members: tuple[RewardMember, ...], seed: int) -> float:
 def features(own: Cell, seed: int) -> dict[str, float]:
     """What the artefact of the weights tells: AUC and F1 of the rankings, and accuracies of linear scores."""
     (member,) = own.members()
-    told = json.loads((own.store.fetch(member.pair_weights, seed) / "cleaning.json").read_text())  # pyright: ignore
+    told = json.loads((own.store.fetch(member.pair_weights, seed) / "cleaning.json").read_text(encoding="utf-8"))  # pyright: ignore
     found = {f"features, {name}": share["value"] for name, share in told["heldout"].items()}
     for name, ranking in (told["flips"] or {}).items():
         if name != "prior_f1":
@@ -173,7 +173,7 @@ def main() -> None:
                 )
                 if name == "bilevel":
                     rows.append({"noise": noise, "data_seed": seed, "arm": "weights", "found": features(own, seed)})
-            with asked.rows.open("a") as file:
+            with asked.rows.open("a", encoding="utf-8") as file:
                 file.writelines(
                     json.dumps(row) + "\n" for row in rows if row["data_seed"] == seed and row["noise"] == noise
                 )

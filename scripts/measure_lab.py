@@ -28,7 +28,7 @@ HACKED = {
 
 
 def numbers(choice: str) -> dict[str, float]:
-    return {k: v for k, v in yaml.safe_load((CONF / choice).read_text()).items() if k != "_target_"}
+    return {k: v for k, v in yaml.safe_load((CONF / choice).read_text(encoding="utf-8")).items() if k != "_target_"}
 
 
 WORLD, MODEL = World(**numbers("world/lab.yaml")), Model(**numbers("model/lab.yaml"))  # pyright: ignore

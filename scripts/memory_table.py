@@ -65,7 +65,7 @@ def table() -> str:
     with tempfile.TemporaryDirectory() as folder:
         for name, numbers in MODELS.items():
             Path(folder, name).mkdir()
-            Path(folder, name, "config.json").write_text(config_json(*numbers))
+            Path(folder, name, "config.json").write_text(config_json(*numbers), encoding="utf-8")
         for policy, judge in COLUMNS:
             path, rewards = f"{folder}/{policy}", f"{folder}/{judge}"
             size = size_of({"path": path, "dtype": "bfloat16"})
@@ -85,4 +85,4 @@ if __name__ == "__main__":
     text = table()
     print(text, end="")
     if "--write" in sys.argv:
-        PAGE.write_text(MARKS.sub(lambda _: text, PAGE.read_text()))
+        PAGE.write_text(MARKS.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")

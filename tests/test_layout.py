@@ -1,5 +1,6 @@
 """The shape of the tree: files at the root of rlx/ are verbs, directories are nouns, tests mirror them."""
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -68,3 +69,35 @@ def test_nothing_that_a_run_leaves_is_tracked():
         "\n"
     )
     assert [name for name in tracked if name.startswith(("runs/", "wandb/", "outputs/", "multirun/"))] == []
+
+
+def test_text_is_read_and_written_as_utf8_whatever_the_locale():
+    for path in [*FILES, *(ROOT / "scripts").glob("*.py")]:
+        for call in (
+            node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        ):
+            if _opens_text(call):
+                assert any(word.arg == "encoding" for word in call.keywords), f"{path}:{call.lineno} says no encoding"
+
+
+def test_rows_of_json_are_not_split_where_their_texts_have_other_ends_of_lines():
+    for path in FILES:
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            assert not ("json.loads" in line and "splitlines" in line), f"{path}: {line.strip()}; use rlx.core.jsonl"
+
+
+def _opens_text(call: ast.Call) -> bool:
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name == "read_text" and not call.args:
+        return True
+    if name == "write_text" and len(call.args) == 1:
+        return True
+    if name != "open" or (isinstance(owner, ast.Name) and owner.id in ("os", "gzip", "webbrowser")):
+        return False
+    modes = [
+        *(call.args[1:2] if owner is None else call.args[:1]),
+        *(w.value for w in call.keywords if w.arg == "mode"),
+    ]
+    mode = modes[0].value if modes and isinstance(modes[0], ast.Constant) else None if modes else "r"
+    return isinstance(mode, str) and "b" not in mode and set(mode) <= set("rwax+t")

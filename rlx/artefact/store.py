@@ -75,7 +75,7 @@ class Store:
         """What building the artefact took, its parts apart; None if it is not there, was built before this was kept, or
         was interrupted in its training."""
         try:
-            return json.loads((self.path(recipe, seed) / MANIFEST).read_text()).get("seconds")
+            return json.loads((self.path(recipe, seed) / MANIFEST).read_text(encoding="utf-8")).get("seconds")
         except (OSError, ValueError):
             return None
 
@@ -85,7 +85,7 @@ class Store:
         wanted, found = _of_any_index(canonical(recipe)), []
         for path in self.root.glob(f"{type(recipe).__name__}-*/{MANIFEST}"):
             try:
-                manifest = json.loads(path.read_text())
+                manifest = json.loads(path.read_text(encoding="utf-8"))
                 if _of_any_index(manifest["recipe"]) == wanted and manifest.get("seconds") is not None:
                     found.append(float(manifest["seconds"]))
             except (OSError, ValueError, KeyError):
@@ -144,7 +144,7 @@ class Store:
                 return
             seconds = None if resumed else own  # of its end alone, they would say nothing of the next one
             manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": seconds}
-            (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True))
+            (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
             shutil.rmtree(path, ignore_errors=True)
             staging.rename(path)
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -198,7 +198,7 @@ def hashes(directory: Path) -> dict[str, str]:
 def damaged(path: Path) -> str | None:
     """Why the artefact at `path` cannot be used, or None if every file is as its manifest says."""
     try:
-        wanted = json.loads((path / MANIFEST).read_text())["files"]
+        wanted = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as ex:
         return f"no readable manifest: {ex}"
     found = hashes(path)

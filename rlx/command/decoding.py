@@ -64,7 +64,7 @@ def _decoder(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _of(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of several decoders, each takes the settings that it has."""
     known = choices(GROUP).get(name)
-    has = known.read_text() if known else ""
+    has = known.read_text(encoding="utf-8") if known else ""
     return {key: value for key, value in settings.items() if f"\n{key}:" in has}
 
 

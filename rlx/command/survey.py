@@ -47,7 +47,7 @@ def directory_of(settings: SurveySettings) -> Path:
 
 def help_text() -> str:
     """All settings with their comments."""
-    text = (conf_dir() / YAML).read_text()
+    text = (conf_dir() / YAML).read_text(encoding="utf-8")
     return "settings:\n" + "\n".join(f"  {line}".rstrip() for line in text.splitlines())
 
 

@@ -110,7 +110,7 @@ class Work:
         code = _wait(self.preparing)
         self.preparing = None
         try:
-            broken = json.loads((self.directory.path / PREPARED).read_text())["failed"]
+            broken = json.loads((self.directory.path / PREPARED).read_text(encoding="utf-8"))["failed"]
             if (self.directory.path / PREPARED).stat().st_mtime_ns == before:
                 raise ValueError("it is of an earlier command")
         except (OSError, ValueError, KeyError):

@@ -76,7 +76,7 @@ def choices(name: str, config_dir: Path | None = None) -> dict[str, Path]:
 def default_choices() -> dict[str, str]:
     import yaml
 
-    defaults = yaml.safe_load((conf_dir() / "train.yaml").read_text())["defaults"]
+    defaults = yaml.safe_load((conf_dir() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
     pairs = [pair for item in defaults if isinstance(item, dict) for pair in item.items()]
     return {group: choice for group, choice in pairs if not group.startswith("override ")}
 
@@ -85,7 +85,7 @@ def description(path: Path) -> str:
     """The comment that a YAML opens with, or else the first sentence of its class's module."""
     import yaml
 
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     comment = []
     for line in lines:
         if not line.startswith("#"):
@@ -95,17 +95,17 @@ def description(path: Path) -> str:
         return " ".join(comment)
     target = str((yaml.safe_load("\n".join(lines)) or {}).get("_target_", ""))
     source = source_path(target.rpartition(".")[0]) if target else None
-    docstring = ast.get_docstring(ast.parse(source.read_text())) if source else None
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) if source else None
     return (docstring or "").split("\n\n")[0].replace("\n", " ")
 
 
 def _body(path: Path) -> str:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith(("#", "_target_"))]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith(("#", "_target_"))]
     return "\n".join(lines).strip() or "# nothing to set"
 
 
 def _top_level_text() -> str:
-    text = (conf_dir() / "train.yaml").read_text()
+    text = (conf_dir() / "train.yaml").read_text(encoding="utf-8")
     start, end = text.index("\nseed:") + 1, text.index("\nhydra:")
     return "\n".join(line for line in text[start:end].splitlines() if line)
 

@@ -78,7 +78,9 @@ def told_by_others(logs: Path, node: int, num_nodes: int) -> UserError | WorkerE
 
 def _told(logs: Path, num_nodes: int) -> dict[int, Failure]:
     paths = {node: logs / f"node{node}" / ENDED for node in range(num_nodes)}
-    return {node: Failure(**json.loads(path.read_text())) for node, path in paths.items() if path.is_file()}
+    return {
+        node: Failure(**json.loads(path.read_text(encoding="utf-8"))) for node, path in paths.items() if path.is_file()
+    }
 
 
 def _error(cause: Failure) -> UserError | WorkerError:

@@ -69,7 +69,7 @@ def leave_stacks() -> None:
     faulthandler.enable(all_threads=False)
     if error_file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         faulthandler.unregister(signal.SIGTERM)
-        file = Path(error_file).with_name(STACK).open("w")
+        file = Path(error_file).with_name(STACK).open("w", encoding="utf-8")
         faulthandler.register(signal.SIGTERM, file, all_threads=False, chain=True)
         _open.append(file)
 

@@ -119,7 +119,7 @@ def _worded(rank: int, failure: ProcessFailure, logs: Path, late: bool) -> cause
     where = _newest(logs, f"*/attempt_0/{failure.local_rank}/stderr.log") or logs
     reason = said.get("message") or (f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
     if code == -signal.SIGABRT and where.is_file():  # so NCCL's watchdog ends a process, whose Python says nothing
-        printed = where.read_text(errors="replace")[-LAST:]
+        printed = where.read_text(errors="replace", encoding="utf-8")[-LAST:]
         seconds = hang.in_vain(printed)
         reason = reason if seconds is None else hang.waited(seconds, hang.place_in(printed))
     line = f"process {rank} on {socket.gethostname()} failed: {reason}{_others(logs, reason)}; its output: {where}"
@@ -130,7 +130,10 @@ def _others(logs: Path, reason: str) -> str:
     """Where processes of this node were that others waited for in vain: not in a collective when they were told to end."""
     if hang.VAIN_WORDS not in reason or (error := _newest(logs, "*/attempt_0")) is None:
         return ""
-    stacks = {path.parent.name: path.read_text(errors="replace") for path in sorted(error.glob(f"*/{hang.STACK}"))}
+    stacks = {
+        path.parent.name: path.read_text(errors="replace", encoding="utf-8")
+        for path in sorted(error.glob(f"*/{hang.STACK}"))
+    }
     places = {rank: hang.place_in(stack) for rank, stack in stacks.items() if not hang.in_collective(stack)}
     return "".join(f"; local process {rank} was at {place}" for rank, place in places.items() if place)
 

@@ -44,7 +44,7 @@ def leave(message: str, user_error: bool) -> None:
     """Write why this process ends, in the file and the form that torch's elastic agent reads."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
         more = {"py_callstack": traceback.format_exc(), "timestamp": str(int(time.time())), "user_error": user_error}
-        Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": more}}))
+        Path(path).write_text(json.dumps({"message": {"message": message, "extraInfo": more}}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class ClassSource:
         path = source_path(module)
         if path is None:
             raise UserError(f"_target_: no module {module!r} (is its package installed, or on PYTHONPATH?)")
-        return ClassSource(module, ast.parse(path.read_text(), filename=str(path)))
+        return ClassSource(module, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
 
     def __hash__(self) -> int:
         return hash(self.module)

@@ -21,4 +21,4 @@ def export_policy(
     with atomic.folder(path) as part:
         plain.save_pretrained(part, state_dict=without_critic(plain.state_dict()))
         tokenizer.save_pretrained(part)
-        (part / "README.md").write_text(card)
+        (part / "README.md").write_text(card, encoding="utf-8")

@@ -76,8 +76,8 @@ def past_runs(runs_dir: Path) -> list[PastRun]:
         try:
             if state_of(path.parent).state != "done":
                 continue
-            costs = json.loads(path.read_text())["costs"]
-            config = yaml.load((path.parent / "config.yaml").read_text(), loader)
+            costs = json.loads(path.read_text(encoding="utf-8"))["costs"]
+            config = yaml.load((path.parent / "config.yaml").read_text(encoding="utf-8"), loader)
         except (OSError, ValueError, KeyError, yaml.YAMLError):
             continue
         if isinstance(config, dict) and isinstance(costs, dict):

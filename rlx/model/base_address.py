@@ -21,7 +21,7 @@ class BaseAddress:
 
     def write(self, directory: Path) -> None:
         """Write base.json."""
-        (directory / BASE).write_text(json.dumps(dataclasses.asdict(self), indent=1))
+        (directory / BASE).write_text(json.dumps(dataclasses.asdict(self), indent=1), encoding="utf-8")
 
     def directory(self, adapter: Path) -> Path:
         """Return the base's directory, for the adapter in the directory `adapter`."""
@@ -57,4 +57,4 @@ def is_adapter(directory: Path) -> bool:
 
 def read_address(directory: Path) -> BaseAddress:
     """Return what base.json says."""
-    return BaseAddress(**json.loads((directory / BASE).read_text()))
+    return BaseAddress(**json.loads((directory / BASE).read_text(encoding="utf-8")))

@@ -93,7 +93,10 @@ def weight_files(directory: Path) -> list[Path]:
     """The safetensors files that hold a model's weights: one, or the shards of the index."""
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        return [directory / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        return [
+            directory / name
+            for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        ]
     single = directory / "model.safetensors"
     return [single] if single.is_file() else []
 

@@ -160,7 +160,7 @@ def _identity(name: str, revision: str | None) -> object:
 def template_of(name: str) -> str:
     """The text of `model.chat_template`. Raises UserError where it cannot be read."""
     try:
-        return Path(name).expanduser().read_text()
+        return Path(name).expanduser().read_text(encoding="utf-8")
     except OSError as ex:
         raise UserError(
             f"model.chat_template={name}: cannot be read ({ex.strerror}); give the path of a Jinja file"

@@ -78,7 +78,9 @@ def penalised(scores: Tensor, penalty: Tensor, beta: float) -> Tensor:
 
 def write_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """[{"n", "proxy_score", "gold_score"}, ...], the file of the ensemble paper's code (tlc4418/llm_optimization)."""
-    path.write_text(json.dumps([{key: row[key] for key in JSON_KEYS} for row in rows], indent=4) + "\n")
+    path.write_text(
+        json.dumps([{key: row[key] for key in JSON_KEYS} for row in rows], indent=4) + "\n", encoding="utf-8"
+    )
 
 
 @dataclass(frozen=True)

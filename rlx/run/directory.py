@@ -123,7 +123,7 @@ class RunDirectory:
         """Add rows to a JSONL file. Numbers that are not finite have no JSON: they are written as null."""
         if not self.writes:
             return
-        with (self.path / name).open("a") as file:
+        with (self.path / name).open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(_finite(row)) + "\n" for row in rows)
 
     def write_rows(self, name: str, rows: Iterable[dict]) -> None:

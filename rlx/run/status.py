@@ -37,7 +37,7 @@ def state_of(run_dir: Path) -> RunState:
     """Return the state of a run. A file that cannot be read counts as a run that was cut off, and so does a process of this
     machine that is gone."""
     try:
-        status = json.loads((run_dir / STATUS).read_text())
+        status = json.loads((run_dir / STATUS).read_text(encoding="utf-8"))
         writer = (status.get("pid"), status.get("host"), status.get("job"))
         state = RunState(str(status["state"]), str(status.get("reason") or ""), *writer)
     except FileNotFoundError:

@@ -21,7 +21,7 @@ class Submitted:
 def submitted(folder: Path) -> Submitted | None:
     """The last job that was submitted for a directory."""
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return Submitted(str(record["job"]), float(record["time"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

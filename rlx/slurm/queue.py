@@ -56,7 +56,7 @@ def submit(script: Path, after: str | None = None) -> str:
     Raises UserError with what sbatch says.
     """
     command = ["sbatch", "--parsable", *([f"--dependency=afterany:{after}"] if after else []), str(script)]
-    env = environment(os.environ, script.read_text())
+    env = environment(os.environ, script.read_text(encoding="utf-8"))
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=env)
     except FileNotFoundError:

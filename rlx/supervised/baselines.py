@@ -93,7 +93,7 @@ class PairBaselines:
             judged("longer", measured, lengths) | {"limit": within and _told(within)},
             judged("bag_of_words", measured, bag.scores) | {"strength": bag.strength},
         ]
-        (directory / "baselines.json").write_text(json.dumps(rows, indent=1, sort_keys=True))
+        (directory / "baselines.json").write_text(json.dumps(rows, indent=1, sort_keys=True), encoding="utf-8")
 
     def _within_limit(self, seed: int) -> dict[str, tuple[Sequence[Pair], Sequence[Pair]]] | None:
         """By split: the pairs that were given, and those that fit; None where they are drawn. Every process must call this."""

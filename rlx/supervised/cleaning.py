@@ -62,7 +62,7 @@ class PairWeights:
                 "cleaner: every pair has weight 0, so that nothing is left to train on; lower cleaner.weight_step"
             )
         save_file({"weights": weight_B.contiguous()}, directory / "weights.safetensors")
-        with (directory / "weights.jsonl").open("w") as file:
+        with (directory / "weights.jsonl").open("w", encoding="utf-8") as file:
             for pair, weight in zip(pairs, weight_B.tolist(), strict=True):
                 file.write(json.dumps({"prompt_id": pair.prompt.id, "weight": weight, "flipped": pair.flipped}) + "\n")
         probes = linear_scores(evidence, weight_B, self.cleaner.l2)
@@ -71,7 +71,9 @@ class PairWeights:
             "heldout": {name: accuracy(parts[2], y_H, heldout) for name, y_H in probes.items()},
             "most_distrusted": most_distrusted(pairs, weight_B),
         }
-        (directory / "cleaning.json").write_text(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False))
+        (directory / "cleaning.json").write_text(
+            json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False), encoding="utf-8"
+        )
 
     def of_mean_one(self, store: Store, seed: int) -> Tensor:
         """Return the weights divided by their mean, (B,): the loss keeps the scale that learning rate and gradient clipping

@@ -60,7 +60,7 @@ class MembersOnPairs:
                 rows.append(scorer.row("warm", scorer.averaged(paths, warm_weights(len(paths)))))
                 bar.advance(1)
                 rows += self._line(scorer, paths[:2], scaled[:2], rows[:2], bar)
-        (directory / "accuracy.json").write_text(json.dumps(rows, indent=1, sort_keys=True))
+        (directory / "accuracy.json").write_text(json.dumps(rows, indent=1, sort_keys=True), encoding="utf-8")
 
     @staticmethod
     def _line(scorer: "_PairScorer", paths: Sequence[Path], scaled: Sequence[Values], ends: Sequence[dict], bar):

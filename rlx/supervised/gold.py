@@ -78,7 +78,7 @@ class GoldModel:
             self.model, trunk.train(), dropout, training, rows, encoded, None, None, heldout, seed, *reference, base
         )
         made = train_member(member, directory, store.training_context(self, seed))
-        (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
+        (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True), encoding="utf-8")
 
 
 class RewardModelJudge:
@@ -154,4 +154,4 @@ class GoldOnPairs:
             return chosen_B, judged_together(judge, prompts, [p.rejected for p in pairs])
 
         row = judged("gold", {"heldout": heldout}, scores)
-        (directory / "gold.json").write_text(json.dumps(row, indent=1, sort_keys=True))
+        (directory / "gold.json").write_text(json.dumps(row, indent=1, sort_keys=True), encoding="utf-8")

@@ -80,7 +80,7 @@ class FactorImportance:
             "rows": rows,
             "agreement": agreement([row for row in rows if row["kind"] == "member"], self.groups) | orders(scaled),
         }
-        (directory / "importance.json").write_text(json.dumps(found, indent=1, sort_keys=True))
+        (directory / "importance.json").write_text(json.dumps(found, indent=1, sort_keys=True), encoding="utf-8")
 
     def _of_members(self, reduced: "Reduced", paths: Sequence[Path], bar: Any) -> tuple[list[dict], list[Tensor]]:
         """The rows, and the members' values of all coalitions (S, B) on their z-scales."""

@@ -69,7 +69,7 @@ class CleanPairs:
         train, heldout, counts = self._draw(store, seed) if given is None else self._take(given, seed)
         write(directory / "pairs.jsonl", train)
         write(directory / "heldout.jsonl", heldout)
-        (directory / "pairs.json").write_text(json.dumps(counts, indent=1, sort_keys=True))
+        (directory / "pairs.json").write_text(json.dumps(counts, indent=1, sort_keys=True), encoding="utf-8")
 
     def _take(self, given: Sequence[Pair], seed: int) -> tuple[list[Preference], list[Preference], dict[str, int]]:
         limit = length_limit(self.world, self.model.tokenizer())
@@ -197,9 +197,9 @@ class PreferencePairs:
             "pairs": len(pairs),
             "flipped": flips,
             "flipped_prompt_ids": [pairs[i].prompt.id for i in flips],
-            "left_out": json.loads((source / "pairs.json").read_text()),
+            "left_out": json.loads((source / "pairs.json").read_text(encoding="utf-8")),
         }
-        (directory / "pairs.json").write_text(json.dumps(counts, indent=1))
+        (directory / "pairs.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
 
 
 def ended(pair: Pair) -> Preference:

@@ -44,7 +44,9 @@ class ScoreHead:
         rows = RewardRows(self.policy.model, [p.prompt for p in pairs])
         weight_H, accuracy = probe(trunk, rows.of_pairs(pairs), self.l2, self.pair_weights(store, seed))
         save_file({"score.weight": weight_H[None].float().contiguous()}, directory / "head.safetensors")
-        (directory / "probe.json").write_text(json.dumps({"train_accuracy": accuracy, "pairs": len(pairs)}))
+        (directory / "probe.json").write_text(
+            json.dumps({"train_accuracy": accuracy, "pairs": len(pairs)}), encoding="utf-8"
+        )
 
     def pair_weights(self, store: Store, seed: int) -> Tensor | None:
         """Return the weight of each pair (B,), of mean 1, or None where all count alike."""

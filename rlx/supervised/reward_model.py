@@ -173,4 +173,4 @@ class RewardMember:
         )
         made = train_member(member, directory, store.training_context(self, seed))
         made |= {"index": self.index, "trunk": f"SFT policy {policy.index}, {'end' if folder == '.' else folder}"}
-        (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True))
+        (directory / "member.json").write_text(json.dumps(made, indent=1, sort_keys=True), encoding="utf-8")

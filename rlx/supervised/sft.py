@@ -87,7 +87,7 @@ class SFTPolicy:
             for i in range(len(self.sft.snapshots)):
                 (training_context.folder / f"snapshot-{i}").rename(directory / f"snapshot-{i}")
         counts = {"demonstrations": len(demonstrations), "left_out": left_out}
-        (directory / "sft.json").write_text(json.dumps(counts, indent=1))
+        (directory / "sft.json").write_text(json.dumps(counts, indent=1), encoding="utf-8")
 
     def training(self, seed: int) -> FitSettings:
         """The numbers of its fine-tuning."""

@@ -44,7 +44,10 @@ class TrustedPairs:
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         source = store.fetch(self.clean, seed)
-        heldout, counts = read(source / "heldout.jsonl"), json.loads((source / "pairs.json").read_text())
+        heldout, counts = (
+            read(source / "heldout.jsonl"),
+            json.loads((source / "pairs.json").read_text(encoding="utf-8")),
+        )
         if self.world.pairs(seed) is None:
             trusted, counts = self.clean.drawn_besides(self.num_trusted, store, seed)
         else:
@@ -53,7 +56,7 @@ class TrustedPairs:
             write(directory / "heldout.jsonl", heldout)
         check_trusted(trusted, heldout)
         write(directory / "trusted.jsonl", trusted)
-        (directory / "pairs.json").write_text(json.dumps(counts, indent=1, sort_keys=True))
+        (directory / "pairs.json").write_text(json.dumps(counts, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def set_aside(pairs: Sequence[Preference], number: int, seed: int) -> tuple[list[Preference], list[Preference]]:

@@ -50,7 +50,7 @@ class SurveyFit:
             row[name], missed = self._shares(model, part, mean_F)
             row["efficiency"] = max(missed, row.get("efficiency", 0.0))
         row["primary"] = [names[g] for g in primary(row["test"], MASS)]
-        (directory / FIT).write_text(json.dumps(row, indent=1))
+        (directory / FIT).write_text(json.dumps(row, indent=1), encoding="utf-8")
 
     def _fitted(self, train: Part, store: Store, seed: int) -> Model:
         if self.model != "mlp":

@@ -142,8 +142,8 @@ def kept_id(run_dir: Path) -> str:
     """The W&B id of the run in `run_dir`: WANDB_RUN_ID or a new one the first time, the same one ever after."""
     file = run_dir / RUN_ID_FILE
     if not file.is_file():
-        file.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8])
-    return file.read_text().strip()
+        file.write_text(os.environ.get("WANDB_RUN_ID") or uuid.uuid4().hex[:8], encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
 
 
 def has_key() -> bool:
