@@ -119,7 +119,7 @@ def test_what_fails_is_told_with_its_reason_and_takes_no_other_cell_down(empty):
     assert not (empty / "multirun").exists() and not (empty / "multirun.yaml").exists()
     rows = index(empty)
     assert [(row["seed"], row["state"]) for row in rows] == [(0, "failed"), (1, "failed"), (2, "done")]
-    assert "SFT policy 0: model.path=nowhere" in rows[0]["reason"] and rows[0]["run"].startswith(
+    assert "model.path=nowhere" in rows[0]["reason"] and rows[0]["run"].startswith(
         "../single-frozen-ppo-kl-preferences-"
     )
 

@@ -48,6 +48,11 @@ def alone(tmp_path_factory):
     return done_alone(tmp_path_factory.mktemp("alone"), runs)
 
 
+def squared(row: dict) -> dict:
+    """With the KL in place of its root: rounding between two orders of summation is 1e-6 nats, whose root is 1e-3."""
+    return {key: value**2 if key.startswith("objective/sqrt_kl") else value for key, value in row.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("compute", ["ddp", "zero2", "zero3"])
 def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, compute, tmp_path, monkeypatch):
@@ -69,7 +74,7 @@ def test_all_of_it_together_gives_the_numbers_of_one_process_without(alone, comp
         first, second = numbers(one), numbers(paths[name].parent)
         assert len(first) == len(second)
         for row, other in zip(first, second, strict=True):
-            assert other == pytest.approx(row, rel=1e-3, abs=2e-4), name
+            assert squared(other) == pytest.approx(squared(row), rel=1e-3, abs=2e-4), name
         before, after = (load_file(run / "model" / "model.safetensors") for run in (one, paths[name].parent))
         assert before.keys() == after.keys()
         assert all(torch.allclose(before[k], after[k], atol=1e-4) for k in before), name
