@@ -29,9 +29,11 @@ class Ends:
     def callback(self) -> Any:
         from transformers import TrainerCallback
 
+        side = self
+
         class Clock(TrainerCallback):
-            def on_step_end(_, args, state, control, **kwargs):
-                self.tick()
+            def on_step_end(self, args, state, control, **kwargs):
+                side.tick()
 
         return Clock()
 

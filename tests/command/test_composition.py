@@ -41,5 +41,5 @@ def test_a_config_directory_of_the_users_stands_beside_ours(tmp_path):
     cells = compose(line)
     assert cells[0].config["regularizer"]["beta"] == 0.75
     assert cells == _by_hydra(flags_last(line))
-    with pytest.raises(UserError, match="no config directory '.*/nowhere'"):
+    with pytest.raises(UserError, match=r"no config directory '.*/nowhere'"):
         Composition(tmp_path, tmp_path / "nowhere")
