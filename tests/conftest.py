@@ -27,3 +27,10 @@ def tiny_llama():
         max_position_embeddings=64,
     )
     return LlamaForCausalLM(config)
+
+
+@pytest.fixture(autouse=True)
+def no_trust_is_left():
+    """A command with a --config-dir trusts its packages for as long as the process lives."""
+    yield
+    os.environ.pop("RLX_TRUST", None)

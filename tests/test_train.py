@@ -194,6 +194,9 @@ def test_a_run_that_was_killed_between_its_end_and_its_report_is_completed(here,
     (run / "model" / "README.md").unlink()
 
     line = {"train": command, "report": ["report", str(run)], "sweep": [*command, "-m", "seed=0,1"]}[again]
+    if again == "report":  # the config of a run is data: a class of the user's own is named to it
+        assert main(line) == 2 and "RLX_TRUST=told" in capsys.readouterr().err
+        monkeypatch.setenv("RLX_TRUST", "told")
     assert main(line) == 0
     assert "data:image/png;base64," in (run / "report.html").read_text()
     assert "library_name: transformers" in (run / "model" / "README.md").read_text()

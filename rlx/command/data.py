@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rlx.command.places import check_model_folders
 from rlx.core.build import build
 
 
 def examine(configs: Sequence[Mapping[str, Any]]) -> None:
-    """Let each different world among `configs` check its data, without torch. Raises UserError, naming file and line."""
+    """Look at the folders of models, and let each different world among `configs` check its data, without torch. Raises
+    UserError, naming the setting, or file and line."""
+    for config in configs:
+        check_model_folders(config)
     worlds = {json.dumps([config["world"], config["data_seed"]], sort_keys=True): config for config in configs}
     for config in worlds.values():
         build(config["world"]).check(config["data_seed"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlx.core.error import UserError
+from rlx.core.model_folder import check_model_folder, local_folder
 from rlx.core.secret import secrets_in
 
 LONGEST = 100  # characters of a name; file systems allow 255 bytes, and files beside the run add their own
@@ -24,6 +25,14 @@ def check_places(config: Mapping[str, Any]) -> None:
             f"{key}: holds {what}, and a run's config is kept in files and shown in pages; leave it in the environment, where "
             "the service looks for it"
         )
+
+
+def check_model_folders(config: Mapping[str, Any]) -> None:
+    """Raise UserError for the path of a model, of a reward trunk or of gold that is no model's folder. Ids of the Hub pass."""
+    for group, key in (("model", "path"), ("model", "reward_path"), ("world", "gold")):
+        name = config[group].get(key)
+        if isinstance(name, str) and (folder := local_folder(name, f"{group}.{key}")) is not None:
+            check_model_folder(folder, name, f"{group}.{key}")
 
 
 def _problem(name: str) -> str | None:

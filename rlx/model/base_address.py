@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlx.core.error import UserError
-from rlx.model.checkpoint import BASE, weight_files, weights_hash
+from rlx.core.model_folder import BASE, weight_files
+from rlx.model.checkpoint import weights_hash
 
 
 @dataclass(frozen=True)

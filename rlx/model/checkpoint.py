@@ -4,7 +4,6 @@ Safetensors only, no remote code.
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +18,11 @@ from transformers.integrations import deepspeed
 from transformers.utils import logging as transformers_logging
 
 from rlx.core.error import UserError
+from rlx.core.model_folder import check_model_folder, local_folder, weight_files
 
 log = logging.getLogger(__name__)
 # Everything that from_pretrained reads, and no pickled weights.
 PATTERNS = ["*.json", "*.safetensors", "tokenizer.model", "*.jinja", "vocab.txt", "merges.txt"]
-BASE = "base.json"  # beside an adapter: which weights it belongs to
-
-GGUF = (
-    "GGUF, whose quantised weights cannot be trained; convert it to a directory with safetensors first "
-    "(transformers reads it with gguf_file=; scripts/make_smollm2.py OUT --gguf FILE does it)"
-)
 
 
 class NotAtHandError(UserError):
@@ -50,27 +44,11 @@ def described_directory(name: str, revision: str | None, key: str) -> Path:
 
 
 def _found(name: str, revision: str | None, key: str, patterns: list[str]) -> Path:
-    path = Path(name).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        raise UserError(f"{key}={name}: {GGUF}")
-    if path.is_dir() or name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        if not path.is_dir():
-            raise UserError(f"{key}={name}: no such directory")
-        return path
-    return _snapshot(name, revision, key, patterns)
+    return local_folder(name, key) or _snapshot(name, revision, key, patterns)
 
 
 def _checked(path: Path, name: str, key: str) -> Path:
-    if not weight_files(path) and any(path.glob("*.gguf")):
-        raise UserError(f"{key}={name}: {GGUF}")
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        raise UserError(f"{key}={name}: holds a LoRA adapter alone; merge it into its base model and save that")
-    if not (path / "config.json").is_file():
-        raise UserError(f"{key}={name}: no config.json in it, so it is no model directory of transformers")
-    if not weight_files(path) and not (path / BASE).is_file():
-        raise UserError(
-            f"{key}={name}: no .safetensors files in it; save the model as safetensors (pickles are not loaded)"
-        )
+    check_model_folder(path, name, key)
     return path
 
 
@@ -87,18 +65,6 @@ def _snapshot(name: str, revision: str | None, key: str, patterns: list[str]) ->
         raise UserError(
             f"{key}={name}: the Hub does not give it ({reason}); check the name, or log in: hf auth login"
         ) from ex
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that hold a model's weights: one, or the shards of the index."""
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        return [
-            directory / name
-            for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        ]
-    single = directory / "model.safetensors"
-    return [single] if single.is_file() else []
 
 
 class Weights:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,20 @@ def test_a_model_that_cannot_be_read_is_one_line(here, capsys, damage):
     assert error.startswith("rlx: model.path=") and not built(here)
 
 
+def test_a_folder_that_is_none_is_said_before_torch_is_imported_and_leaves_no_run(here):
+    code = "import sys; from rlx.cli import main; code = main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(code)"
+    for word in (
+        "model.path=./none",
+        "model.path=/no/such/folder",
+        "world.gold=./none",
+        "model.reward_path=./none",
+    ):
+        words = [sys.executable, "-c", code, "train", *WORDS, word]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 2 and "no such directory" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (here / "runs").exists() and not (here / "cache").exists()
+
+
 def garbage_index(path):
     (path / "model.safetensors").unlink()
     (path / "model.safetensors.index.json").write_text("{")
@@ -154,7 +170,8 @@ def test_weights_that_cannot_be_used_are_one_line_before_the_first_training(here
     damage(here / "model")
     assert main(["train", *WORDS]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("rlx: model.path=") and not [name for name in built(here) if name.startswith("SFT")]
+    assert error.startswith("rlx: ") and f"{here}/model" in error
+    assert not [name for name in built(here) if name.startswith("SFT")]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from word_world import WordWorld, pretrained, reward_model, save_model, sft
 
 from rlx.artefact.store import Store
 from rlx.core.error import UserError
+from rlx.core.model_folder import BASE
 from rlx.model import shared_base
 from rlx.model.adapter import WEIGHTS, read_adapter
 from rlx.model.average import averaged_directory
-from rlx.model.checkpoint import BASE
 from rlx.model.score_head import load_reward_model, score_rows
 from rlx.reward._ensemble import load_member
 from rlx.reward.ensemble_mean import EnsembleMean
