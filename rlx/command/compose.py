@@ -12,6 +12,8 @@ from rlx.command.wording import MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
 from rlx.core.trust import trust_choices_in
 
+# Parts of Hydra's own config that name classes or functions, which Hydra would make.
+NAMES_CLASSES = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.hydra_help", "hydra.help")
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -43,6 +45,8 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     for word in parse(arguments).overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
+        if word.lstrip("+~").replace("/", ".").startswith(NAMES_CLASSES):
+            raise UserError(f"{word}: a config runs no code of its choice, and rlx has logs of its own; leave it out")
         if word.startswith("hydra/launcher=") and word != "hydra/launcher=basic":  # any other would start at once
             raise UserError(f"{word}: rlx starts the cells of a sweep itself; on a cluster, as jobs: rlx submit -m ...")
         group, _, value = word.partition("=")
@@ -58,7 +62,10 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     extra = Path(asked.config_dir) if asked.config_dir else None
     composition = Composition(conf_dir(), extra)
     try:
-        return [_cell(*cell) for cell in composition.cells(asked.overrides, asked.multirun)]
+        found = [_cell(*cell) for cell in composition.cells(asked.overrides, asked.multirun)]
+        if not found:
+            raise UserError("-m: these choices make no cell; a range or a glob(...) in them is empty")
+        return found
     except Exception as error:
         raise _worded(error, arguments, composition.keys()) from error
 
