@@ -1,6 +1,7 @@
 """As several_runs, with completions that the lab's base model draws in float32, whatever the policy has learnt and however it
 rounds: runs of different precision then learn from the same tokens, and their numbers can be compared."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def draw(self: Transformers, policy: Any, *asked: Any) -> Any:
     for name in ("pad_token_id", "eos_token_id"):
         setattr(model.config, name, getattr(policy.config, name))
     with torch.autocast("cpu", enabled=False):
-        return own_draw(self, model, *asked)
+        return replace(own_draw(self, model, *asked), own=None)  # what the base says is not what the policy would
 
 
 def work(listing: Path) -> None:
