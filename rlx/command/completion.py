@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlx.command.compose import conf_dir, parse, run_hydra
+from rlx.command.freeing import FLAGS
 
 
 def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[str]) -> int:
@@ -18,7 +19,10 @@ def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[
             print(" ".join(word for word in [*composed, *plain] if word.startswith(start)))
             return 0
         if words[1] not in composed:
-            if words[1] in plain:
+            if words[1] == "clean":
+                start = words[-1] if len(words) > 2 and not line.endswith(" ") else ""
+                print(" ".join(word for word in FLAGS if word.startswith(start)))
+            elif words[1] in plain:
                 print(" ".join(_run_dirs(words[-1] if len(words) > 2 and not line.endswith(" ") else "")))
             return 0
         os.environ["COMP_LINE"] = line.replace(f"{words[1]} ", "", 1)

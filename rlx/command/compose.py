@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rlx.command.wording import MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
 from rlx.core.trust import trust_choices_in
+from rlx.process.scratch import scratch
 
 # Parts of Hydra's own config that name classes or functions, which Hydra would make.
 NAMES_CLASSES = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.hydra_help", "hydra.help")
@@ -82,7 +82,7 @@ def _by_hydra(arguments: Sequence[str]) -> list[ComposedRun]:
 
     cells: list[ComposedRun] = []
     errors: list[Exception] = []
-    with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
+    with scratch() as litter:  # Hydra's sweeper insists on writing a multirun.yaml
         task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
             _collector(cells, errors)
         )

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from rlx.compute import cause, hang
 from rlx.compute.joined import join
 from rlx.core.error import UserError
 from rlx.process import outer
+from rlx.process.scratch import scratch
 from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
@@ -99,8 +99,8 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
 def _scratch() -> Iterator[None]:
     """A directory for the temporary files of workers, who leave without clearing up."""
     before = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="rlx-", ignore_cleanup_errors=True) as folder:
-        os.environ["TMPDIR"] = folder
+    with scratch() as folder:
+        os.environ["TMPDIR"] = str(folder)
         try:
             yield
         finally:
