@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
 from rlx.process.outer import launched, refuse
+from rlx.process.parent import PARENT, end_with_parent
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -32,6 +33,8 @@ ANY = "a run directory or a sweep's"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    if PARENT in os.environ:
+        end_with_parent()
     code = _code_of(arguments)
     if arguments is None and launched():  # not through the destructors of process groups whose other ends may be gone
         sys.stdout.flush()

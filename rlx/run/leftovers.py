@@ -2,10 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rlx.process import atomic
 from rlx.run.directory import WHOLE, RunDirectory, RunIsHeldError
 from rlx.run.status import state_of
 from rlx.run.sweep_record import PREPARED
@@ -22,7 +22,8 @@ def artefacts_of(folder: Path) -> set[str]:
 
 def parts_in(run_dir: Path) -> list[Path]:
     """Return what writers of the run that were killed have left half written."""
-    return sorted(_parts(run_dir))
+    names = (*WHOLE, "config.yaml", "report.html", "model")
+    return [part for name in names for part in atomic.left(run_dir / name)]
 
 
 def checkpoints_of(run_dir: Path) -> list[Path]:
@@ -43,12 +44,6 @@ def free(run_dir: Path, path: Path) -> str | None:
     except OSError as error:
         return f"{error.strerror}: {error.filename}"
     return None
-
-
-def _parts(run_dir: Path) -> Iterator[Path]:
-    for name in (*WHOLE, "config.yaml", "report.html"):
-        yield from run_dir.glob(f".{name}.*.part")
-    yield from (path for ending in ("part", "old") if (path := run_dir / f".model.{ending}").is_dir())
 
 
 def _object(path: Path) -> dict[str, Any]:
