@@ -60,7 +60,9 @@ def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more
 def latest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole, the same for all processes. A save that was cut short is passed over; one whose
     files are not what was saved is too, with a warning."""
-    return processes.agreed(next(_whole(folder), None) if processes.first() else None)
+    found = next(_whole(folder), None) if processes.first() else None
+    told = processes.agreed(None if found is None else (str(found.path), found.step, found.layout, dict(found.more)))
+    return None if told is None else Checkpoint(Path(told[0]), *told[1:])
 
 
 def marked_steps(folder: Path) -> list[int]:

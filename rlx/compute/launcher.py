@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from rlx.compute import cause, hang
+from rlx.compute import cause, hang, loopback
 from rlx.compute.joined import join
 from rlx.core.error import UserError
 from rlx.process import outer
@@ -49,6 +49,8 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
             f"and {socket.gethostname()} has {torch.cuda.device_count()}"
         )
     node, name, address = _place(compute.num_nodes)
+    if not address:
+        loopback.use()
     cause.forget(logs, node)
     os.environ.setdefault("OMP_NUM_THREADS", str(compute.num_threads))
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(int(compute.grace))
@@ -59,7 +61,7 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
         "run_id": name,
         "max_restarts": 0,
         "monitor_interval": 0.1,
-        "rdzv_backend": "static",
+        "rdzv_backend": "static" if address else loopback.BACKEND,
         "rdzv_endpoint": address,
         "rdzv_configs": {"rank": node, "timeout": RENDEZVOUS},
         "signals_to_handle": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
@@ -143,11 +145,9 @@ def _newest(logs: Path, pattern: str) -> Path | None:
 
 
 def _place(num_nodes: int) -> tuple[int, str, str]:
-    """This node's number, the job's name, and host:port of the first node."""
+    """This node's number, the job's name, and host:port of the first node; none where it is the only one."""
     if num_nodes == 1:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return 0, "rlx", f"127.0.0.1:{s.getsockname()[1]}"
+        return 0, "rlx", ""
     if "SLURM_JOB_ID" in os.environ and "SLURM_NODEID" in os.environ:
         job = os.environ["SLURM_JOB_ID"]
         port = 20000 + int(job) % 12000  # one that no client of another connection is given
