@@ -65,6 +65,13 @@ def _code_of(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # rlx train --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        from rlx.command.outage import worded
+
+        if debug or (line := worded(error)) is None:
+            raise
+        print(f"rlx: {line}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from rlx.artefact.manifest import MANIFEST, address, canonical, damaged, hashes
+from rlx.artefact.sharing import share, shared_modes
 from rlx.artefact.training_state import MARK
 from rlx.artefact.use import Use
+from rlx.core.error import UserError
 from rlx.process import processes
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ class Store:
         path = self.path(recipe, seed)
         if path.name in self._verified:
             return path
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         with self._held(path):
             damage = damaged(path) if processes.first() else None
             if damage is not None:
@@ -119,14 +121,32 @@ class Store:
         if not processes.first():
             yield
             return
-        lock = FileLock(self.root / f"{path.name}.lock")
         try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another process that is building %s", path.name)
-            held = lock.acquire()
+            held = self._acquired(path)
+        except OSError as error:
+            if (damage := damaged(path)) is not None:
+                raise UserError(
+                    f"{self.root} cannot be written to ({error.strerror}), and {path.name} is not whole in it ({damage}): ask its "
+                    "owner for the group's rights (chmod -R g+rwX), or set cache_dir to a folder of your own"
+                ) from error
+            yield  # of another user, or on a disk that is only read: what is whole needs no lock
+            return
         with held:
             yield
+
+    def _acquired(self, path: Path) -> AcquireReturnProxy:
+        lock = FileLock(self.root / f"{path.name}.lock", mode=shared_modes(self.root)[1])
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another process that is building %s", path.name)
+            return lock.acquire()
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cache_dir={self.root} cannot be made ({error.strerror}): give another folder") from error
 
     def _clear_staging(self, path: Path) -> None:
         """Remove what killed builds of the artefact left. Call it under the artefact's lock: no live build has any then."""
@@ -148,6 +168,7 @@ class Store:
             seconds = None if resumed else own  # of its end alone, they would say nothing of the next one
             manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": seconds}
             (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            share(staging, self.root)
             shutil.rmtree(path, ignore_errors=True)
             staging.rename(path)
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rlx.artefact.sharing import share
+
 FOLDER = ".in-use"  # in the store: a file for each process that uses it, which lists artefacts and is locked meanwhile
 
 
@@ -20,7 +22,9 @@ class Use:
         self._root = root
         self._file = root / FOLDER / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         try:
-            self._file.parent.mkdir(exist_ok=True)
+            if not self._file.parent.is_dir():
+                self._file.parent.mkdir(exist_ok=True)
+                share(self._file.parent, root)
             lock = FileLock(self._file)
             lock.acquire(timeout=0)
         except (OSError, Timeout):

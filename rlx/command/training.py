@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
         if outer.rank():  # the first process says it
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        note_failure(path.parent, reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}")
+        with suppress(OSError):  # a full disk takes no status either
+            note_failure(path.parent, reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}")
         raise
     if code:
         note_failure(path.parent, f"exit code {code}")
