@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,7 @@ def _forked(main: Callable[[list[str]], int], words: list[str], folder: str) -> 
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     os.environ |= {"RLX_RUNS": f"{folder}/runs", "RLX_CACHE": f"{folder}/cache"}
     sys.argv = ["rlx", *words]
     try:
