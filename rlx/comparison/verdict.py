@@ -24,8 +24,8 @@ Word = Literal["holds", "reversed", "equivalent", "not distinguishable", "not te
 @dataclass(frozen=True)
 class Verdict:
     """`value` with 95 % bounds, over `num` units. `p`: of no difference; `p_equal`: of a difference of at least delta.
-    `needed`: units that would tell such a difference from none with a power of 80 %, None beyond 1,000. `why`: what stands
-    in the way of a test, where something does."""
+    `needed`, where it is not distinguishable: units that would tell such a difference from none with a power of 80 %, None
+    beyond 1,000. `why`: what stands in the way of a test, where something does."""
 
     word: Word
     value: float
@@ -50,9 +50,10 @@ def verdict(difference_U: np.ndarray, expect: Expect, smallest_effect: float) ->
     p = p_of(difference_U, 0.0, "two-sided")
     above = p_of(difference_U, -smallest_effect, "greater")
     below = p_of(difference_U, smallest_effect, "less")
-    needed = seeds_needed(value, float(np.std(difference_U, ddof=1)))
-    found = Verdict("not distinguishable", value, low, high, p, max(above, below), needed, num)
-    return replace(found, word=worded(found, expect, p, max(above, below)))
+    found = Verdict("not distinguishable", value, low, high, p, max(above, below), None, num)
+    if (word := worded(found, expect, p, max(above, below))) != "not distinguishable":
+        return replace(found, word=word)
+    return replace(found, needed=seeds_needed(value, float(np.std(difference_U, ddof=1))))
 
 
 def p_of(values_U: np.ndarray, mean: float, alternative: Literal["two-sided", "greater", "less"]) -> float:
