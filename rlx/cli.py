@@ -110,8 +110,13 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
-    refuse_unread(verb, arguments)
-    cells = compose(arguments)
+    if verb in ("plan", "submit") and arguments[:1] == ["claim"]:
+        from rlx.command.claim import cells_for
+
+        cells = cells_for(verb, _Parser(prog=f"rlx {verb} claim", allow_abbrev=False), arguments[1:])
+    else:
+        refuse_unread(verb, arguments)
+        cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
     if verb == "submit":

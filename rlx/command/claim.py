@@ -15,6 +15,7 @@ from rlx.run.state import run_dir_of
 
 # What may be typed beside a claim's name: how its cells run and where they lie, which changes no number but by rounding.
 ALLOWED = ("sweep.", "compute", "runs_dir", "cache_dir", "tracker", "checkpoint.")
+ALSO = {"plan": ("plan.",), "submit": ("slurm.",)}  # where those verbs take the claim's cells
 Scope = Literal["report", "quick", "choose"]
 
 
@@ -127,24 +128,32 @@ def typed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     return found
 
 
-def declared_by(given: argparse.Namespace) -> "list[DeclaredClaim] | None":
+def declared_by(given: argparse.Namespace, allowed: Sequence[str] = ALLOWED) -> "list[DeclaredClaim] | None":
     """The claims that were named; None where they are to be listed."""
     if given.list:
         return None
-    return declare(given.words, "quick" if given.quick else "choose" if given.choose else "report")
+    return declare(given.words, "quick" if given.quick else "choose" if given.choose else "report", allowed)
 
 
-def declare(words: Sequence[str], scope: Scope) -> list[DeclaredClaim]:
+def cells_for(verb: str, parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[ComposedRun]:
+    """The cells of `rlx plan claim NAME ...` and `rlx submit claim NAME ...`. Raises UserError."""
+    given = typed(parser, arguments)
+    if given.list or given.no_run or given.to:
+        raise UserError(f"rlx {verb} claim takes names, --quick and key=value; the rest is for rlx claim")
+    return cells_of(declared_by(given, (*ALLOWED, *ALSO[verb])) or [])
+
+
+def declare(words: Sequence[str], scope: Scope, allowed: Sequence[str] = ALLOWED) -> list[DeclaredClaim]:
     """The claims that `words` name (`all`: every one that rlx ships), each with its runs. Words with = are settings of how the
-    runs are made. Raises UserError before anything is written."""
+    runs are made, of those that are `allowed`. Raises UserError before anything is written."""
     wanted = [word for word in words if "=" not in word]
     extra = dict(word.split("=", 1) for word in words if "=" in word)
     if not wanted:
         raise UserError(f"rlx claim needs a name, or all; there are: {', '.join(names())}")
     for key in extra:
-        if not key.startswith(ALLOWED):
+        if not key.startswith(tuple(allowed)):
             raise UserError(
-                f"{key}: a claim declares its settings beforehand; what may be typed is {', '.join(ALLOWED)}; "
+                f"{key}: a claim declares its settings beforehand; what may be typed is {', '.join(allowed)}; "
                 f"for other settings copy {conf_dir() / CLAIMS / (wanted[0] + '.yaml')} and name your file"
             )
     listed = list(dict.fromkeys(name for word in wanted for name in (names() if word == "all" else [word])))
