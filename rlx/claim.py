@@ -107,7 +107,7 @@ def _show(rows: dict[str, Row]) -> None:
     for name, row in rows.items():
         found = row.finding.verdict
         seeds = f"{found.num} of {found.num + len(row.finding.lacking)}"
-        table.add_row(name, difference(row.finding), seeds, found.word, row.word)
+        table.add_row(name, difference(row.claim, row.finding), seeds, found.word, row.word)
     console = Console(highlight=False)
     console.width = max(console.width, 120)
     console.print(table)

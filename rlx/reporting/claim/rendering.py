@@ -8,7 +8,7 @@ from typing import Any
 from rlx.comparison.claim import Finding
 from rlx.comparison.measure import MEASURES
 from rlx.core.claim import Claim
-from rlx.reporting.claim.words import MEANING, TONES, difference, expected, headline, need, sentences, strengths
+from rlx.reporting.claim.words import MEANING, TONES, difference, expected, fine, headline, need, sentences, strengths
 from rlx.reporting.figure.claim import forest, seeds, strength
 from rlx.reporting.figure.claim.forest import Row
 from rlx.reporting.figure.claim.seeds import Judged
@@ -37,7 +37,7 @@ def render_claim(
         "claim/claim.html.jinja",
         name=name,
         claim=claim,
-        headline=headline(finding),
+        headline=headline(claim, finding),
         tone=TONES[finding.verdict.word],
         sentences=sentences(claim, finding, list(declared)),
         scope=NO_VERDICT[scope],
@@ -133,7 +133,7 @@ def _declared(finding: Finding, claim: Claim) -> list[int]:
 def _summary(row: Row) -> tuple[str, str, str, str, str]:
     found = row.finding.verdict
     units = f"{found.num} of {found.num + len(row.finding.lacking)}"
-    return expected(row.claim), difference(row.finding), units, found.word, row.word
+    return expected(row.claim), difference(row.claim, row.finding), units, found.word, row.word
 
 
 def _meanings(rows: dict[str, Row]) -> list[tuple[str, str]]:
@@ -142,7 +142,7 @@ def _meanings(rows: dict[str, Row]) -> list[tuple[str, str]]:
 
 
 def _cells(claim: Claim, unit: Any) -> list[str]:
-    cells = [str(unit.seed), number(unit.first), number(unit.second), number(unit.difference, plus=True)]
+    cells = [str(unit.seed), fine(claim, unit.first), fine(claim, unit.second), fine(claim, unit.difference, plus=True)]
     if claim.match is not None:
         cells.append(f"{number(unit.low)} to {number(unit.high)}")
     return cells
@@ -152,4 +152,4 @@ def _p(finding: Finding) -> str:
     found = finding.verdict
     if found.p is None or found.p_equal is None:
         return ""
-    return f"p {found.p:.3f} of no difference, {found.p_equal:.3f} of one that matters"
+    return f"p = {found.p:.3f} against no difference, {found.p_equal:.3f} against one that matters"

@@ -16,28 +16,38 @@ TONES: dict[Word, Tone] = {
     "too few runs": "unclear",
 }
 MEANING: dict[Word, str] = {
-    "holds": "the difference has the claimed sign, and its 95 % interval excludes 0",
-    "reversed": "the 95 % interval excludes 0 on the other side",
-    "equivalent": "the 90 % interval lies within the smallest effect of interest: there is no difference that matters",
-    "not distinguishable": "the interval holds 0 and is too wide to call the arms equivalent",
+    "holds": "the difference has the claimed sign, and 0 is excluded at 5 %",
+    "reversed": "the difference has the other sign, and 0 is excluded at 5 %",
+    "equivalent": "a difference as large as the smallest effect of interest is excluded at 5 %",
+    "not distinguishable": "neither a difference of 0 nor one that matters can be excluded",
     "not testable here": "what the claim needs (headroom, a regime) is not there in the lab",
     "too few runs": "fewer than three data seeds could be compared",
 }
 
 
-def headline(finding: Finding) -> str:
+def headline(claim: Claim, finding: Finding) -> str:
     """`Holds: +0.25 SD [0.07, 0.43]`, without the numbers where there are none."""
     found = finding.verdict
     word = f"{found.word[0].upper()}{found.word[1:]}"
-    return word if found.low is None else f"{word}: {difference(finding)}"
+    return word if found.low is None else f"{word}: {difference(claim, finding)}"
 
 
-def difference(finding: Finding) -> str:
+def difference(claim: Claim, finding: Finding) -> str:
     """The difference with its 95 % interval; an admission where there is none."""
     found = finding.verdict
     if not finding.units:
         return "no run to compare"
-    return f"{number(found.value, plus=True)}{bounds(found.low, found.high)}"
+    value = fine(claim, found.value, plus=True)
+    if found.low is None or found.high is None:
+        return f"{value} (no interval)"
+    return f"{value} [{fine(claim, found.low)}, {fine(claim, found.high)}]"
+
+
+def fine(claim: Claim, value: float, plus: bool = False) -> str:
+    """With three decimals where the smallest effect of interest is .1 or less: whether a bound excludes 0 can be seen."""
+    if claim.smallest_effect > 0.1 or abs(value) >= 100:
+        return number(value, plus)
+    return f"{round(value, 3) + 0.0:{'+' if plus else ''}.3f}".replace("-", "−")
 
 
 def sentences(claim: Claim, finding: Finding, seeds: list[int]) -> list[str]:
@@ -45,7 +55,7 @@ def sentences(claim: Claim, finding: Finding, seeds: list[int]) -> list[str]:
     first, second = claim.contrast
     found, measure = finding.verdict, MEASURES[claim.measure][0]
     said = [
-        f"{first} − {second} in {measure}: {difference(finding)}, over {found.num} of {len(seeds)} declared data seeds."
+        f"{first} − {second} in {measure}: {difference(claim, finding)}, over {found.num} of {len(seeds)} declared data seeds."
     ]
     if claim.match is not None:
         what = "KL to the start" if claim.match.along == "kl" else "proxy gain"

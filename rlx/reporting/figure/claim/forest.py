@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rlx.comparison.claim import Finding
 from rlx.comparison.verdict import Word
 from rlx.core.claim import Claim
-from rlx.reporting.figure.style import BAD, GOOD, PROXY, QUIET, THIRD, WIDTH, new
+from rlx.reporting.figure.style import BAD, GOLD, GOOD, QUIET, THIRD, WIDTH, new
 
 TITLE = "The claims"
 ABSENT = "no claim has runs to compare."
@@ -20,7 +20,7 @@ CAPTION = (
 LOOK: dict[Word, tuple[str, str]] = {  # colour, marker
     "holds": (GOOD, "o"),
     "reversed": (BAD, "X"),
-    "equivalent": (PROXY, "s"),
+    "equivalent": (GOLD, "s"),
     "not distinguishable": (QUIET, "o"),
     "not testable here": (THIRD, "v"),
 }
