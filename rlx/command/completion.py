@@ -4,8 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlx.command.claim import names
 from rlx.command.compose import conf_dir, parse, run_hydra
 from rlx.command.freeing import FLAGS
+from rlx.command.wording import CLAIMS
 
 
 def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[str]) -> int:
@@ -22,6 +24,10 @@ def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[
             if words[1] == "clean":
                 start = words[-1] if len(words) > 2 and not line.endswith(" ") else ""
                 print(" ".join(word for word in FLAGS if word.startswith(start)))
+            elif words[1] == CLAIMS:
+                print(
+                    " ".join(name for name in ("all", *names()) if name.startswith(words[-1] if len(words) > 2 else ""))
+                )
             elif words[1] in plain:
                 print(" ".join(_run_dirs(words[-1] if len(words) > 2 and not line.endswith(" ") else "")))
             return 0
