@@ -198,7 +198,8 @@ import json, os, sys, time  # an rlx of another command
 from pathlib import Path
 status = Path(sys.argv[1]) / "status.json"
 status.write_text(json.dumps({"state": "running", "pid": os.getpid()}))
-time.sleep(float(sys.argv[2]))
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.05)
 status.write_text(json.dumps({"state": sys.argv[3]}))
 """
 
@@ -207,11 +208,12 @@ status.write_text(json.dumps({"state": sys.argv[3]}))
 def test_a_cell_that_another_process_works_on_is_waited_for(empty, monkeypatch, end):
     """As one that a killed sweep has left behind. If it does not end its run, the sweep goes on with it."""
     (empty / "sitecustomize.py").write_text(
-        "import os, sys\nif any(word.endswith('/config.yaml') for word in sys.argv): os._exit(7)\n"
+        "import os, sys\nif any(word.endswith('/config.yaml') for word in sys.argv):\n"
+        f"    open({str(empty / 'go')!r}, 'w').close()\n    os._exit(7)\n"
         "if 'prepare' in sys.argv: os._exit(1)\n"
     )
     run_dir = planted("tracker=jsonl", "seed=1")
-    neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR, str(run_dir), "5", end])
+    neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR, str(run_dir), str(empty / "go"), end])
     while "running" not in (run_dir / "status.json").read_text():
         time.sleep(0.02)
     monkeypatch.setenv("PYTHONPATH", f"{empty}:{os.environ.get('PYTHONPATH', '')}")
