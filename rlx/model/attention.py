@@ -8,7 +8,7 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 
 Attention = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 PACKAGES = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
@@ -54,7 +54,7 @@ def had(name: Attention | None) -> Iterator[None]:
     except (ImportError, ValueError, NotImplementedError) as error:
         if name is None or not any(word in str(error).lower() for word in ("attention", name)):
             raise
-        raise UserError(_line(name, str(error).strip().partition("\n")[0])) from error
+        raise UserError(_line(name, first_line(error))) from error
 
 
 def check(model: PreTrainedModel, name: Attention | None) -> None:
