@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.artefact.seal import Seal, seal_of, to_disk
+from rlx.artefact.seal import Seal, seal_of
 from rlx.core.error import UserError
 from rlx.process import atomic, processes
 
@@ -50,11 +50,11 @@ def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more
     seals = dict(processes.concatenated(mine))
     if not processes.first():
         return
-    rows = {os.path.relpath(file, path): seal_of(file) for file in beside if file.is_file()}
-    to_disk([*files, *(file for file in beside if file.is_file())])
+    growing = [file for file in beside if file.is_file()]
+    rows = {os.path.relpath(file, path): seal_of(file) for file in growing}
+    atomic.to_disk([*files, *growing])
     told = {"step": step, "layout": layout, "files": seals, "rows": rows, "more": more}
     atomic.write(path / MARK, json.dumps(told | {"sha256": _own_hash(told)}, indent=1))
-    to_disk([path / MARK])
 
 
 def latest(folder: Path) -> Checkpoint | None:
@@ -65,21 +65,23 @@ def latest(folder: Path) -> Checkpoint | None:
 
 def marked_steps(folder: Path) -> list[int]:
     """The steps that a training may go on from, the last one first, without a look at what else is in their folders."""
-    found = [_read(path) for path in folder.glob(f"checkpoint-*/{MARK}")]
-    return sorted((told["step"] for told in found if told is not None), reverse=True)
+    return [told["step"] for _, told in _marks(folder) if told is not None]
 
 
 def _whole(folder: Path) -> Iterator[Checkpoint]:
-    found = [(_read(path), path) for path in folder.glob(f"checkpoint-*/{MARK}")]
-    for told, path in found:
+    for path, told in _marks(folder):
         if told is None:
-            log.warning("%s cannot be read: its checkpoint is passed over", path)
-    readable = [(told, path.parent) for told, path in found if told is not None]
-    for told, path in sorted(readable, key=lambda both: both[0]["step"], reverse=True):
-        if (damage := _damage(told, path)) is None:
+            log.warning("%s cannot be read: its checkpoint is passed over", path / MARK)
+        elif (damage := _damage(told, path)) is None:
             yield Checkpoint(path, told["step"], told["layout"], told["more"])
         else:
             log.warning("%s: %s; going on from an older checkpoint, or from the start", path, damage)
+
+
+def _marks(folder: Path) -> list[tuple[Path, dict[str, Any] | None]]:
+    # Every checkpoint that has a mark, with what it says: first those whose mark cannot be read, then the latest step.
+    found = [(path.parent, _read(path)) for path in folder.glob(f"checkpoint-*/{MARK}")]
+    return sorted(found, key=lambda both: both[1]["step"] if both[1] else float("inf"), reverse=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
