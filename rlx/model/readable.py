@@ -15,6 +15,8 @@ from rlx.core.error import UserError, first_line
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, ImportError, SafetensorError,
           TemplateError, json.JSONDecodeError)  # fmt: skip
 
+NOT_WHOLE = "it is no whole model that transformers knows; save it again, or take another"
+
 
 @contextmanager
 def named(shown: str, advice: str) -> Iterator[None]:
