@@ -45,9 +45,8 @@ def asked(name: Attention | None) -> dict[str, str]:
 def had(name: Attention | None) -> Iterator[None]:
     """Raise UserError where a model is loaded inside that cannot have `name`."""
     package = PACKAGES.get(name or "")
-    if (
-        package is not None and importlib.util.find_spec(package) is None
-    ):  # transformers would fetch a kernel from the Hub
+    if package is not None and importlib.util.find_spec(package) is None:
+        # transformers would fetch a kernel from the Hub
         raise UserError(_line(name, f"the package {package} is not installed"))
     try:
         yield
