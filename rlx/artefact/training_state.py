@@ -42,7 +42,7 @@ class Checkpoint:
 def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more: float) -> None:
     """Say that the checkpoint in `path` is whole, once every process has written its part of it and all lies on the disk.
 
-    `beside`: files that grow while training goes on; what they hold now belongs to the checkpoint.
+    `beside`: files that grow while training goes on. The mark also seals the content that they have now.
     """
     processes.wait()
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
@@ -58,8 +58,11 @@ def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, the same for all processes. A save that was cut short is passed over; one whose
-    files are not what was saved is too, with a warning."""
+    """Return the newest whole checkpoint in `folder`, None if there is none; all processes get the same one.
+
+    A folder without a mark is a save that was cut short, and is ignored. A checkpoint whose files have changed since it was
+    saved is ignored with a warning.
+    """
     return processes.agreed(next(_whole(folder), None) if processes.first() else None)
 
 
@@ -93,12 +96,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _own_hash(told: Mapping[str, Any]) -> str:
-    """Of what a mark says, so that a changed mark is no mark."""
+    """Return the hash of what a mark says. The mark holds it too, so that a change of the mark shows."""
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _damage(told: Mapping[str, Any], path: Path) -> str | None:
-    """What is not as it was saved; None where everything is."""
+    """Return which file of the checkpoint in `path` has changed since its mark was written, and how; None if none has."""
     for kind, verb in (("files", "is not what was saved"), ("rows", "has lost rows that were written before it")):
         for name, seal in told[kind].items():
             file = path / name

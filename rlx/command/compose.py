@@ -71,7 +71,7 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
 
 
 def shows(asked: Any) -> bool:
-    """Whether Hydra is asked for more than cells: to show something, or to read other files than ours."""
+    """Return whether a flag asks Hydra to show something (--cfg, --info) or to read other config files than rlx's."""
     ours = {"overrides", "multirun", "run", "config_dir"}
     return any(value not in (None, False) for name, value in vars(asked).items() if name not in ours)
 
