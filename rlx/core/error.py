@@ -13,6 +13,11 @@ class WorkerError(Exception):
     output lies."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, up to its first line break; its class's name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
     names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]

@@ -1,9 +1,10 @@
 """What can be known to be wrong before anything is trained: folders, tokenizers, templates, lengths and counts."""
 
 import logging
+from itertools import islice
 
 from rlx.core.error import UserError
-from rlx.engine.prompts import encode
+from rlx.engine.prompts import fitting
 from rlx.experiment.cell import Cell
 from rlx.model.checkpoint import local_directory
 from rlx.model.score_head import check_score_head
@@ -18,22 +19,16 @@ def check_cell(cell: Cell) -> None:
     """Raise UserError for a mistake that would else show after hours of training. Loads no weights."""
     cell.sampler.check()
     _check_prompts(cell)
-    check_context(cell)
+    _check_context(cell)
     if cell.world.judge() is None and (gold := cell.world.gold) is not None:
         check_score_head(local_directory(gold, None, "world.gold"), f"world.gold={gold}")
         judges_tokenizer(gold, "world.gold")
-    if (reward_path := getattr(cell.model, "reward_path", None)) is not None:
-        local_directory(reward_path, getattr(cell.model, "reward_revision", None), "model.reward_path")
-        cell.model.reward_tokenizer()
+    cell.model.reward_tokenizer()
 
 
-def check_context(cell: Cell) -> None:
-    """Raise UserError where prompt and completion may be longer than what the model has positions for."""
+def _check_context(cell: Cell) -> None:
     positions = getattr(cell.model.config().get_text_config(), "max_position_embeddings", None)
-    prompt, new = (
-        cell.world.max_prompt_tokens,
-        getattr(cell.sampler, "max_new_tokens", cell.world.max_completion_tokens),
-    )
+    prompt, new = cell.world.max_prompt_tokens, cell.sampler.max_new_tokens
     if positions is not None and prompt + new > positions:
         raise UserError(
             f"world.max_prompt_tokens={prompt} and {new} tokens of completion are more than the {positions} positions that the "
@@ -51,8 +46,10 @@ def _check_prompts(cell: Cell) -> None:
             f"{len(shown)} different prompts all become {shown[0][:40]!r}: the chat template leaves out what they say; mend it, "
             "or set model.chat_template to a Jinja file"
         )
-    there = len(encode(tokenizer, prompts, cell.world.max_prompt_tokens).prompts)
     numbers = cell.settings.evaluation
-    for name, wanted in (("num_prompts", numbers.num_prompts), ("final_num_prompts", numbers.final_num_prompts)):
+    asked = {"num_prompts": numbers.num_prompts, "final_num_prompts": numbers.final_num_prompts}
+    # No more are encoded than are asked for: a split may hold many thousands.
+    there = len(list(islice(fitting(tokenizer, prompts, cell.world.max_prompt_tokens), max(asked.values()))))
+    for name, wanted in asked.items():
         if wanted > there:
             log.warning("evaluation.%s=%d: there are %d held-out prompts, and all are measured", name, wanted, there)

@@ -22,13 +22,12 @@ from rlx.core.numbers import NonNegative, NonNegativeInt, Positive
 from rlx.model import attention
 from rlx.model.checkpoint import Weights, content_hash, loading, local_directory, quiet
 from rlx.model.output_head import says_its_logits
-from rlx.model.readable import check_finite, named
+from rlx.model.readable import NOT_WHOLE, check_finite, named
 from rlx.model.recipe import Task
 from rlx.model.reward_trunk import HEAD, fitted, load_trunk
 from rlx.model.tokens import pad_token_for
 
 log = logging.getLogger(__name__)
-NOT_WHOLE = "it is no whole model that transformers knows; save it again, or take another"
 # Raise this when results of models that are not float32 change, so that their artefacts are built again. 2: autocast on
 # CPUs too, score heads in float32.
 MIXED_PRECISION = 2

@@ -9,11 +9,13 @@ from jinja2 import TemplateError
 from safetensors import SafetensorError
 from torch.nn import Module
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 
 # What transformers, tokenizers, safetensors and jinja raise about files that they cannot use.
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, ImportError, SafetensorError,
           TemplateError, json.JSONDecodeError)  # fmt: skip
+
+NOT_WHOLE = "it is no whole model that transformers knows; save it again, or take another"
 
 
 @contextmanager
@@ -25,16 +27,11 @@ def named(shown: str, advice: str) -> Iterator[None]:
     except (UserError, torch.OutOfMemoryError):
         raise
     except BROKEN as error:
-        raise UserError(f"{shown}: cannot be read ({first_line(error)}); {advice}") from error
+        raise UserError(f"{shown}: cannot be read ({first_line(error)[:200]}); {advice}") from error
     except Exception as error:
         if type(error) is not Exception:  # the tokenizers library raises this very class
             raise
-        raise UserError(f"{shown}: cannot be read ({first_line(error)}); {advice}") from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, at most 200 characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()[:200]
+        raise UserError(f"{shown}: cannot be read ({first_line(error)[:200]}); {advice}") from error
 
 
 def check_finite(model: Module, shown: str) -> None:

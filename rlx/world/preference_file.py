@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 from rlx.world.bad_record import RecordError, kind_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
@@ -82,9 +82,8 @@ class PreferenceSource:
         try:
             rows = datasets.load_dataset(name, self.subset, split=self.split, revision=self.revision)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             asked = f"world.subset={self.subset}, world.split={self.split}, world.revision={self.revision}"
-            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {first_line}") from error
+            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {first_line(error)}") from error
         for number, row in enumerate(rows, start=1):
             yield Record(f"{self.path}[{self.split}], record {number}", dict(row))
 
@@ -172,5 +171,4 @@ def _parquet(path: Path) -> Iterator[Record]:
                 number += 1
                 yield Record(f"{path}, record {number}", row)
     except (pyarrow.ArrowException, OSError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a whole Parquet file: {first_line}") from error
+        raise UserError(f"{path}: not a whole Parquet file: {first_line(error)}") from error
