@@ -156,7 +156,7 @@ class Run:
         if lora is None:
             cast(policy, torch.float32)  # masters: in bfloat16, small updates would round to nothing
         needs = self.cell.policy_optimizer.needs
-        policy = with_critic(policy, needs.critic, needs.critic_depth, self.cell.compute.compile)
+        policy = with_critic(policy, needs.critic, self.cell.compute.compile)
         return with_adapters(policy, lora, seed_of("adapters", self.settings.seed))
 
     def make_trainer(self, policy: PreTrainedModel) -> OnPolicyTrainer:

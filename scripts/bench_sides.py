@@ -11,7 +11,7 @@ from typing import Any
 
 from bench_work import EPOCHS, MINIBATCHES, PROMPTS, Work
 
-SIDES = ("trl-1.12-ppo", "rlx-shared", "rlx-separate", "trl-rloo", "trl-grpo")
+SIDES = ("trl-1.12-ppo", "rlx-shared", "rlx-half", "rlx-separate", "trl-rloo", "trl-grpo")
 Times = list[tuple[float, float]]
 
 
@@ -87,7 +87,7 @@ def time_rlx(critic: Any, work: Work, rollouts: int) -> Times:
     more = {"num_train_epochs": rollouts + 1, "remove_unused_columns": False, "ignore_data_skip": True}
     ppo = PPO(
         num_samples=1, num_epochs=EPOCHS, num_minibatches=MINIBATCHES, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic=critic, critic_depth=1.0, whiten_rewards=False,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic=critic, whiten_rewards=False,
     )  # fmt: skip
     proxy = Proxy(Reward(), ProxySettings(clip=None, missing_eos_penalty=0.0))
     sampler = Transformers(work.new_tokens, 1.0, PROMPTS)

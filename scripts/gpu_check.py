@@ -176,7 +176,7 @@ def ppo(scale: Scale, device: str, rank: int) -> list[Row]:
         reference = with_critic(reference.to(device), "none")
     algorithm = PPO(
         num_samples=1, num_epochs=1, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", critic_depth=1.0, whiten_rewards=False,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
     )  # fmt: skip
     ids = inputs_of(scale, 2 * scale.prompts, "cpu")["input_ids"][:, : scale.prompt_tokens].tolist()
     sampler = Transformers(scale.new_tokens, 1.0, scale.prompts)

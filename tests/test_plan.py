@@ -36,6 +36,7 @@ def untraced(monkeypatch):
 
 def test_memory_is_told_for_each_process_of_the_chosen_compute(empty, untraced, capsys):
     words = ["model=llama2_7b", "compute=zero3", "compute.num_processes=8", "world=preferences", "world.path=x"]
+    words.append("optimizer.critic=shared")
     assert sizes_told([*words, "model.lora_rank=0"], capsys)["policy's weights"] == "1.68 GB"  # 6.74e9 x 2 / 8
     with_adapters = sizes_told(words, capsys)
     assert with_adapters["policy's frozen weights"] == "1.68 GB" and with_adapters["reference and start"] == "-"

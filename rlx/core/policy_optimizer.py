@@ -9,7 +9,8 @@ from torch import Tensor
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
 
-Critic = Literal["none", "shared", "separate"]
+# A value head on the policy's trunk, on a copy of the first half of its layers, or on a copy of the whole trunk.
+Critic = Literal["none", "shared", "half", "separate"]
 # Log-probabilities (..., V) of every next token, the policy's and the reference's -> a number a token (...). Called on some
 # tokens at a time: whole vocabularies of all of them need not fit into memory.
 TokenMeasure = Callable[[Tensor, Tensor], Tensor]
@@ -20,7 +21,6 @@ class Needs:
     """What an optimiser reads beside completions, scores and log-probabilities; by default nothing."""
 
     critic: Critic = "none"
-    critic_depth: float = 1.0  # share of the policy's layers that a separate critic has
     entropy: bool = False  # the loss reads the policy's token entropies
     preferences: bool = False  # `select` reads the world's preference model
     # What the loss reads of whole next-token distributions, the policy's beside the reference's.

@@ -7,6 +7,7 @@ from typing import Any
 from rlx.core.rules import has_steps, kind
 from rlx.estimate.duration import Duration, completions, evaluated, updates
 from rlx.estimate.frozen import members_of, reward_size, trains_gold
+from rlx.estimate.learner import trunks_of
 from rlx.estimate.memory import drawn_at_once, kept, lengths
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize
@@ -51,10 +52,11 @@ def from_card(config: Mapping[str, Any], size: ModelSize, name: str) -> Duration
     seconds = {"draw": _drawing(config, size, card, drawn / processes)}
     seconds["score"] = drawn * tokens * 2 * (2 * size.parameters + scorers * reward.parameters) / rate
     if has_steps(config):
-        trunks = 2 if optimizer.get("critic") == "separate" else 1
         each = 2 + (2 if rank else 4) + (2 if config["compute"].get("gradient_checkpointing") else 0)
         learnt = drawn * kept(optimizer) / (optimizer.get("num_samples") or 1) * optimizer.get("num_epochs", 1)
-        seconds["learn"] = learnt * tokens * each * trunks * size.parameters / rate + updates(config) * UPDATE
+        seconds["learn"] = (
+            learnt * tokens * each * trunks_of(config, size) * size.parameters / rate + updates(config) * UPDATE
+        )
     judges = scorers + members + trains_gold(config)
     looks = looked * tokens * 2 * (3 * size.parameters + judges * reward.parameters) / rate
     seconds["measure on held-out prompts"] = looks + _drawing(config, size, card, looked / processes)

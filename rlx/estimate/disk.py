@@ -1,10 +1,12 @@
 """What a cell's artefacts and its run directory take on disk, at most."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from rlx.core.rules import has_steps
 from rlx.estimate.frozen import members_of, reward_size, trains_gold
+from rlx.estimate.learner import trunks_of
 from rlx.estimate.sharing import mixed_precision, sharing_of
 from rlx.estimate.size import ModelSize
 
@@ -17,9 +19,8 @@ def disk_bytes(config: Mapping[str, Any], size: ModelSize) -> tuple[int, int]:
     artefacts = policies * size.weights + judges * reward_model_bytes(config, size) + training_bytes(config, size)
     if not has_steps(config):
         return artefacts, size.weights
-    trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     trained = size.adapters(rank) if rank else size.parameters
-    checkpoint = _checkpoint(config, trunks * trained)
+    checkpoint = _checkpoint(config, math.ceil(trunks_of(config, size) * trained))
     # At the last checkpoint, the newest, and one in writing.
     best = 3 * 4 * trained if config["checkpoint"]["keep_best"] else 0
     return artefacts, size.weights + (config["checkpoint"]["keep"] + 1) * checkpoint + best

@@ -4,6 +4,7 @@ They are those of ZeRO (arXiv 1910.02054, section 3 and figure 1), with what the
 mixed precision, on CPUs as on GPUs.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,14 +19,14 @@ GATHERED_AT_ONCE = 10**9  # parameters; DeepSpeed's stage3_max_live_parameters
 
 @dataclass(frozen=True)
 class Learner:
-    """A model in training. `trunks`: 2 with a separate critic. `says_words`: whether it has an output head, which a reward
-    model lacks. `accumulates`: whether gradients of several micro-batches
-    are summed, so that they stand while the next one is learnt from."""
+    """A model in training. `trunks`: of the policy's size, with the critic's. `says_words`: whether it has an output head, which a
+    reward model lacks. `accumulates`: whether gradients of several micro-batches are summed, so that they stand while the
+    next one is learnt from."""
 
     name: str
     size: ModelSize
     rank: int
-    trunks: int
+    trunks: float
     says_words: bool
     mixed: bool
     accumulates: bool
@@ -34,13 +35,13 @@ class Learner:
     @property
     def trained(self) -> int:
         """Parameters that learn."""
-        return self.trunks * (self.size.adapters(self.rank) if self.rank else self.size.parameters)
+        return math.ceil(self.trunks * (self.size.adapters(self.rank) if self.rank else self.size.parameters))
 
     @property
     def frozen(self) -> int:
         """Parameters under the adapters: a critic's own trunk uses the policy's, where a process has them whole."""
         trunks = self.trunks if "weights" in self.sharing.spread else 1
-        return trunks * self.size.parameters if self.rank else 0
+        return math.ceil(trunks * self.size.parameters) if self.rank else 0
 
     @property
     def width(self) -> int:
@@ -113,8 +114,19 @@ class Learner:
         ]
 
 
+def trunks_of(config: Mapping[str, Any], size: ModelSize) -> float:
+    """What the policy and its critic learn, in policies. Half a critic has the whole embedding beside its layers."""
+    critic = config["optimizer"].get("critic")
+    if critic != "half":
+        return 2 if critic == "separate" else 1
+    if (shape := size.architecture) is None:
+        return 2
+    embedding = shape.vocabulary * shape.hidden / size.parameters
+    return 1 + embedding + (1 - embedding) * math.ceil(shape.layers / 2) / shape.layers
+
+
 def learner(
-    config: Mapping[str, Any], name: str, size: ModelSize, accumulates: bool, trunks: int = 1, says_words: bool = True
+    config: Mapping[str, Any], name: str, size: ModelSize, accumulates: bool, trunks: float = 1, says_words: bool = True
 ) -> Learner:
     """A model of the config in training."""
     rank = config["model"].get("lora_rank") or 0

@@ -9,7 +9,7 @@ from typing import Any
 from rlx.core.rules import has_steps, kind
 from rlx.estimate.frozen import beside, members_of, reward_size, trains_gold
 from rlx.estimate.held import Held, in_phase
-from rlx.estimate.learner import Learner, learner
+from rlx.estimate.learner import Learner, learner, trunks_of
 from rlx.estimate.passes import Passes
 from rlx.estimate.sharing import Sharing, sharing_of
 from rlx.estimate.size import ModelSize
@@ -50,9 +50,8 @@ def program(sharing: Sharing) -> Held:
 
 def policy(config: Mapping[str, Any], size: ModelSize) -> Learner:
     """The policy that learns, with its critic."""
-    trunks = 2 if config["optimizer"].get("critic") == "separate" else 1
     micro, share = micro_of(config)
-    return learner(config, "policy", size, micro < share, trunks)
+    return learner(config, "policy", size, micro < share, trunks_of(config, size))
 
 
 def micro_of(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rlx.estimate.size import Architecture
 
@@ -43,13 +43,16 @@ class Pass:
         """Whether the model is a reward model."""
         return self.kind in ("judging", "fitting reward")
 
+    @property
+    def layers(self) -> tuple[int, int]:
+        """Of the two models that are traced. Half a critic has one more where the policy has two more."""
+        return (2, 4) if self.critic == "half" else (2, 3)
+
 
 @dataclass(frozen=True)
 class Passes:
     """Passes of one architecture. `weights`: the type that its parameters lie in while they learn, `adapters` theirs, which
     are of `rank` (0: none); `autocast`: whether bfloat16 is made of float32 on the way."""
-
-    LAYERS: ClassVar[tuple[int, int]] = (2, 3)  # of the models that are traced
 
     shape: Architecture
     weights: str
@@ -148,12 +151,12 @@ class Passes:
     def _traced(self, run: Callable[[Any], None], what: Pass) -> int:
         known = _known()
         if (key := (self._key, what)) not in known:
-            layers, (few, more) = self.shape.layers, self.LAYERS
+            layers, (few, more) = self.shape.layers, what.layers
             if layers <= more:
                 known[key] = self._peak(layers, run, what)
             else:
                 least, most = (self._peak(number, run, what) for number in (few, more))
-                known[key] = least + (layers - few) * (most - least)
+                known[key] = least + -(-(layers - few) // (more - few)) * (most - least)
         return known[key]
 
     def _peak(self, layers: int, run: Callable[[Any], None], what: Pass) -> int:

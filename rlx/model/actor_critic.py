@@ -99,9 +99,9 @@ class ActorCritic:
         return logits if temperature == 1.0 else logits / temperature
 
 
-def with_critic(model: PreTrainedModel, critic: Critic, depth: float = 1.0, compiles: bool = False) -> PreTrainedModel:
+def with_critic(model: PreTrainedModel, critic: Critic, compiles: bool = False) -> PreTrainedModel:
     """`model` itself, its class extended by ActorCritic, with a zero-initialised value head (on its own trunk, or on a
-    copy of the first layers of it, `depth` of them, rounded up). `none` adds no head: a reference, or a policy whose
+    copy of that trunk, whole or the first half of its layers, rounded up). `none` adds no head: a reference, or a policy whose
     optimiser needs no critic. `compiles`: whether what it says of completions is compiled while it learns. Raises UserError
     where the layers of the trunk cannot be told from its other parts, or where no compiler is at hand."""
     kind = type(model)
@@ -116,25 +116,25 @@ def with_critic(model: PreTrainedModel, critic: Critic, depth: float = 1.0, comp
     model.value_head = FullPrecision(size, 1, device=model.device)
     nn.init.zeros_(model.value_head.weight)
     nn.init.zeros_(model.value_head.bias)
-    if critic == "separate":
-        model.critic = copy.deepcopy(model.base_model)
-        if depth < 1:
-            _shorten(model.critic, depth)
+    if critic in ("half", "separate"):
+        model.critic = trunk = copy.deepcopy(model.base_model)
+        if critic == "half":
+            _halve(trunk)
     return model
 
 
-def _shorten(trunk: Module, depth: float) -> None:
-    """Leave the first `depth` of the layers."""
+def _halve(trunk: Module) -> None:
+    """Keep the first half of the layers, rounded up."""
     config: Any = trunk.config.get_text_config()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
     lists = [
         part for part in trunk.modules() if isinstance(part, nn.ModuleList) and len(part) == config.num_hidden_layers
     ]
     if len(lists) != 1:
         raise UserError(
-            f"optimizer.critic_depth={depth:g}: the layers of {type(trunk).__name__} cannot be told from its other parts; "
-            "use optimizer.critic_depth=1"
+            f"optimizer.critic=half: the layers of {type(trunk).__name__} cannot be told from its other parts; "
+            "use optimizer.critic=separate, which copies all of them"
         )
-    number = math.ceil(depth * config.num_hidden_layers)
+    number = math.ceil(config.num_hidden_layers / 2)
     del lists[0][number:]
     config.num_hidden_layers = number
     if getattr(config, "layer_types", None):

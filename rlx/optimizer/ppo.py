@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt, Probability
+from rlx.core.numbers import Fraction, NonNegative, Positive, PositiveInt
 from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Needs
 from rlx.core.regularizer import Regularizer
@@ -78,13 +78,12 @@ class PPO:
     value_clip: Positive
     value_coefficient: NonNegative
     entropy_coefficient: NonNegative
-    critic: Literal["shared", "separate"]
-    critic_depth: Probability
+    critic: Literal["shared", "half", "separate"]
     whiten_rewards: bool
 
     @property
     def needs(self) -> Needs:
-        return Needs(critic=self.critic, critic_depth=self.critic_depth, entropy=self.entropy_coefficient > 0)
+        return Needs(critic=self.critic, entropy=self.entropy_coefficient > 0)
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """All G completions, with GAE from the critic's values; advantages are whitened over the whole rollout."""

@@ -23,7 +23,6 @@ LATER_SETTINGS = {
     ("compute", "place_members"): False,
     ("compute", "compile"): False,
     ("sampler", "seed_rows"): True,
-    ("optimizer", "critic_depth"): 1.0,
 }
 IN_THE_NAME = ("reward", "reference", "optimizer", "regularizer", "world")
 

@@ -13,7 +13,7 @@ REF = [0.05, 0.05, 0.1, 0.1, 0.15, 0.15, 0.2, 0.2]
 REWARDS = [0.2, -0.4, 1.0, 0.0, 0.6, -0.2, 0.3, -1.0]
 PPO_NUMBERS = PPO(
     num_samples=8, num_epochs=2, num_minibatches=2, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", critic_depth=1.0, whiten_rewards=False,
+    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def scored(policy, sampler=SAMPLER):
     return score(drawn, policy, actors, seed=0, with_preferences=False)
 
 
-@pytest.mark.parametrize("critic", ["none", "shared", "separate"])
+@pytest.mark.parametrize("critic", ["none", "shared", "half", "separate"])
 def test_a_policy_that_drew_is_not_asked_again_and_its_rollout_is_the_same(critic, monkeypatch):
     policy, asked = policy_of(critic), []
 

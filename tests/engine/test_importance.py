@@ -93,7 +93,7 @@ def gradient(scored):
 
 PPO_NUMBERS = PPO(
     num_samples=1, num_epochs=1, num_minibatches=1, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", critic_depth=1.0, whiten_rewards=False,
+    value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
 )  # fmt: skip
 
 

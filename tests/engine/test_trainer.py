@@ -70,7 +70,6 @@ def trainer(
         value_coefficient=0.1,
         entropy_coefficient=0.0,
         critic=critic,
-        critic_depth=1.0,
         whiten_rewards=False,
     )
     torch.manual_seed(0)
@@ -176,7 +175,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_with_the_learning_rate_named(t
         trainer(tiny_llama, tmp_path, [], lr=1e18).train()
 
 
-@pytest.mark.parametrize("critic", ["shared", "separate"])
+@pytest.mark.parametrize("critic", ["shared", "half", "separate"])
 def test_adapters_learn_while_the_weights_stay_and_are_merged_into_the_exported_model(tiny_llama, tmp_path, critic):
     start = {k: v.clone() for k, v in tiny_llama.state_dict().items()}
     lora = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -237,7 +236,7 @@ def test_dropout_of_the_adapters_does_not_move_the_log_probabilities_that_are_le
     assert rows[0][1]["policy/approxkl_avg"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("critic", ["shared", "separate"])
+@pytest.mark.parametrize("critic", ["shared", "half", "separate"])
 def test_in_bfloat16_steps_that_it_would_round_to_nothing_add_up_in_the_masters(tiny_llama, tmp_path, critic):
     """16 updates of 1e-6; numbers of bfloat16 near .02, where these weights lie, are 2^-13 = .0001 apart."""
     cast(cast(tiny_llama, torch.bfloat16), torch.float32)  # as it comes from disk

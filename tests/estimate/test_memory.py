@@ -19,7 +19,9 @@ SIDES = 2 * (4 * (8 + 8) + 3 * (8 + 16))  # inputs and outputs of the linear lay
 
 
 def config(*words: str) -> dict:
-    (cell,) = compose(["model=pretrained", "model.path=some/model", "model.dtype=bfloat16", *words])
+    """Of PPO with a head on the policy's trunk, where `words` do not say otherwise: one model learns."""
+    critic = [] if any(word.startswith("optimizer=") for word in words) else ["optimizer.critic=shared"]
+    (cell,) = compose(["model=pretrained", "model.path=some/model", "model.dtype=bfloat16", *critic, *words])
     return checked(cell.config)
 
 
@@ -134,6 +136,12 @@ def test_full_fine_tuning_needs_a_reference_and_a_start_only_where_they_differ()
 def test_a_separate_critic_doubles_what_learns():
     found = sizes("compute=ddp", "optimizer.critic=separate")
     assert found["policy's weights"] == 8000 and found["AdamW's moments"] == 16000
+
+
+def test_half_a_critic_learns_an_embedding_and_half_of_the_rest():
+    half = ["compute=ddp", "optimizer.critic=half"]
+    assert sizes(*half, size=of_small(2))["policy's weights"] == 4 * (1000 + 50 * 8 + (1000 - 50 * 8) // 2)
+    assert sizes(*half)["policy's weights"] == 8000  # of a model that nobody knows, as much as a whole one
 
 
 def test_whole_members_are_placed_over_the_processes_unless_they_are_told_not_to():

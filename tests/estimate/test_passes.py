@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from rlx.estimate.passes import Passes, _known
+from rlx.estimate.passes import Pass, Passes, _known
 from rlx.estimate.size import Architecture, published
 
 
@@ -33,8 +33,18 @@ def test_what_two_and_three_layers_take_tells_what_five_take(call, monkeypatch):
     _known().clear()
     found = CALLS[call](passes())
     _known().clear()
-    monkeypatch.setattr(Passes, "LAYERS", (5, 6))  # all five are traced
+    monkeypatch.setattr(Pass, "layers", (5, 6))  # all five are traced
     assert CALLS[call](passes()) == found
+
+
+def test_two_and_four_layers_tell_what_six_take_with_half_a_critic(monkeypatch):
+    def learning() -> int:
+        _known().clear()
+        return passes(6).learning(3, 4, 5, "half", False, False)
+
+    found = learning()
+    monkeypatch.setattr(Pass, "layers", (6, 7))  # all six are traced
+    assert learning() == found
 
 
 def test_drawing_holds_keys_and_values_of_every_token_and_row_and_the_next_words():

@@ -44,7 +44,7 @@ def test_it_stays_the_class_that_transformers_made_and_saves_as_such(tiny_llama,
     assert not info["unexpected_keys"] and not info["missing_keys"]
 
 
-@pytest.mark.parametrize("critic", ["shared", "separate"])
+@pytest.mark.parametrize("critic", ["shared", "half", "separate"])
 def test_values_start_at_zero_and_belong_to_the_state_before_the_token(tiny_llama, critic):
     model = with_critic(tiny_llama, critic).eval()
     out = model(input_ids=IDS, attention_mask=MASK, completion_length=3)
@@ -72,7 +72,7 @@ def test_a_separate_critic_leaves_the_policys_trunk_alone(tiny_llama):
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt_neox"])
 def test_a_critic_of_half_the_depth_has_the_first_layers_and_the_norm(kind, tiny_llama):
-    model = with_critic(tiny_llama if kind == "llama" else make(kind), "separate", depth=0.5).eval()
+    model = with_critic(tiny_llama if kind == "llama" else make(kind), "half").eval()
     layers = next(part for part in model.critic.modules() if isinstance(part, torch.nn.ModuleList))
     whole = next(part for part in model.base_model.modules() if isinstance(part, torch.nn.ModuleList))
     assert (len(layers), len(whole)) == (1, 2) and model.config.num_hidden_layers == 2

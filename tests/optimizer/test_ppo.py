@@ -22,7 +22,6 @@ NUMBERS = dict(
     value_coefficient=0.1,
     entropy_coefficient=0.0,
     critic="shared",
-    critic_depth=1.0,
     whiten_rewards=False,
 )
 KL_01 = KL(beta=0.1, target=None, horizon=10000)

@@ -148,7 +148,7 @@ def facts_of_ppo(folder: Path, sampler: VLLM, steps: int) -> dict:
     rows = []
     ppo = PPO(
         num_samples=4, num_epochs=2, num_minibatches=2, gamma=1.0, lam=0.95, clip=0.2, value_clip=0.2,
-        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", critic_depth=1.0, whiten_rewards=False,
+        value_coefficient=0.1, entropy_coefficient=0.0, critic="shared", whiten_rewards=False,
     )  # fmt: skip
     args = TrainingArguments(
         output_dir=str(folder / "ppo"), num_train_epochs=steps, learning_rate=1e-3, per_device_train_batch_size=1,

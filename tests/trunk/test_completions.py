@@ -52,7 +52,7 @@ def packs(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("critic", ["shared", "separate"])
+@pytest.mark.parametrize("critic", ["shared", "half", "separate"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-6)])
 def test_loss_and_gradients_are_those_of_padded_rows(kind, critic, dtype, tolerance, monkeypatch):
     """In float64, log-probabilities and heads are still computed in float32."""
