@@ -120,7 +120,7 @@ def _composed(verb: str, arguments: list[str]) -> int:
 
         return sweep(cells)
     if verb == "train":
-        return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"))
+        return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"), _preflight)
     if len(cells) == 1:
         config = checked(cells[0].config)
         return _run_of("plan")(config, checked_plan(cells[0].plan).device) if verb == "plan" else _run_of(verb)(config)
@@ -285,6 +285,11 @@ def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 def _run_of(verb: str) -> Any:
     """`rlx.<verb>.run`, whose import may load torch: called once the command is known to be sound."""
     return importlib.import_module(f"rlx.{verb}").run
+
+
+def _preflight() -> Any:
+    """What a run's own checks are, which load torch."""
+    return importlib.import_module("rlx.experiment.preflight").check_run
 
 
 class _Parser(argparse.ArgumentParser):

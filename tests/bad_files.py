@@ -81,6 +81,12 @@ def _run(
         make(directory, name, content)
 
 
+def _config(path: Path, what: str, set: Mapping[str, Any]) -> None:
+    """The resolved config of `rlx train WHAT`, with some keys set to something else."""
+    config = checked(compose(what.split())[0].config)
+    path.write_text(yaml.safe_dump({**config, **set}), encoding="utf-8")
+
+
 def _finished(path: Path, what: str, files: Mapping[str, Any] | None = None, without: tuple[str, ...] = ()) -> None:
     """A run directory as `rlx train` leaves it, of the kind hacked, better or flat; some files written over or removed."""
     write_run(path, kind=what, num_steps=20, num_prompts=16, num_samples=16)
@@ -139,6 +145,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "link": _link,
     "folder": _folder,
     "run": _run,
+    "config": _config,
     "finished": _finished,
     "model": _model,
 }

@@ -14,12 +14,13 @@ from rlx.process import outer
 from rlx.run.state import check_run_dir, has_model, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
 from rlx.run.status import note_failure, state_of
 
+Check = Callable[[Mapping[str, Any]], None]
 Run = Callable[[Path], int]
 
 
-def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Run]) -> int:
-    """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path. Of a
-    run that is done, `report` makes what a kill has left out."""
+def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Run], check: Callable[[], Check]) -> int:
+    """Check, open the run directory, then fetch `run` (an import that may load torch, as `check` may, which sees what
+    only torch can) and hand it the config's path. Of a run that is done, `report` makes what a kill has left out."""
     config = checked(cell.config)
     outer.check(config)
     if outer.rank():
@@ -29,6 +30,7 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
         return _complete(run_dir, report)
     with unsaid():
         examine([config])
+        check()(config)
     return _run(open_run_dir(config, run_dir), run)
 
 

@@ -1,17 +1,30 @@
 """What can be known to be wrong before anything is trained: folders, tokenizers, templates, lengths and counts."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
+from rlx.compute.launcher import check_place
 from rlx.core.error import UserError
 from rlx.engine.prompts import encode
-from rlx.experiment.cell import Cell
+from rlx.experiment.cell import Cell, cell_of
 from rlx.model.checkpoint import local_directory
 from rlx.model.score_head import check_score_head
 from rlx.model.tokens import render
+from rlx.process import outer
 from rlx.supervised.gold import judges_tokenizer
 
 log = logging.getLogger(__name__)
 SAMPLE = 64  # held-out prompts that are looked at
+
+
+def check_run(config: Mapping[str, Any]) -> None:
+    """Raise UserError, as `check_cell` does, for the cell that a checked `config` describes, and where this machine has no
+    place for its processes. Writes nothing."""
+    cell: Any = cell_of(config)
+    if cell.compute.num_processes > 1 and not outer.launched():
+        check_place(cell.compute)
+    check_cell(cell)
 
 
 def check_cell(cell: Cell) -> None:
