@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,8 +44,13 @@ def _gzip(path: Path, what: str, keep: int | None = None) -> None:
     path.write_bytes(gzip.compress(what.encode(), mtime=0)[:keep])
 
 
-def _repeat(path: Path, what: str, times: int, after: str = "") -> None:
-    path.write_text(what * times + after, encoding="utf-8")
+def _repeat(path: Path, what: str, times: int, before: str = "", after: str = "") -> None:
+    path.write_text(before + what * times + after, encoding="utf-8")
+
+
+def _fifo(path: Path, what: bool) -> None:
+    assert what
+    os.mkfifo(path)
 
 
 def _pairs(path: Path, what: int, then: str = "", fields: Mapping[str, Any] | None = None) -> None:
@@ -143,6 +149,7 @@ MAKERS: dict[str, Callable[..., None]] = {
     "repeat": _repeat,
     "pairs": _pairs,
     "link": _link,
+    "fifo": _fifo,
     "folder": _folder,
     "run": _run,
     "config": _config,

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 import yaml
@@ -73,6 +74,7 @@ def here(tmp_path, monkeypatch, composed_once):
         monkeypatch.setattr(where, accepted)
     monkeypatch.setenv("RLX_RUNS", "runs")
     monkeypatch.setenv("RLX_CACHE", "cache")
+    datasets.disable_progress_bars()
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
     for name in ("RLX_DEBUG", "RLX_TRUST", "HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "SLURM_JOB_ID"):
         monkeypatch.delenv(name, raising=False)

@@ -1,7 +1,7 @@
 """`rlx train` of one cell, in this process."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,16 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
         return _complete(run_dir, report)
+    look_at([config])
     with unsaid():
-        examine([config])
         check()(config)
     return _run(open_run_dir(config, run_dir), run)
+
+
+def look_at(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Look at models' folders and at data. Raises UserError."""
+    with unsaid():
+        examine(configs)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def of_hydra(error: BaseException, keys: Callable[[], Iterable[str]], groups: Ca
     if (override := getattr(error, "override", None)) is not None:
         if "=" not in str(override) and "/" in str(override):
             return UserError(f"{override}: no such run directory (and settings are written key=value)")
-        hint = "settings are written key=value; quote a value that holds ( ) { } [ ] = , spaces or letters beyond a-z: key='\"a=b\"'"
+        hint = "settings are written key=value; quote a value that holds ( ) { } [ ] = , spaces or é: key='\"a=b\"'"
         return UserError(f"cannot read {override!r}: {hint}")
     if found := re.search(r"Could not find '([^']*)'", text):
         group, _, choice = found[1].rpartition("/")

@@ -10,7 +10,7 @@ from rlx.engine.prompts import encode
 from rlx.experiment.cell import Cell, cell_of
 from rlx.model.checkpoint import local_directory
 from rlx.model.score_head import check_score_head
-from rlx.model.tokens import render
+from rlx.model.tokens import check_completion, render
 from rlx.process import outer
 from rlx.supervised.gold import judges_tokenizer
 
@@ -31,6 +31,7 @@ def check_cell(cell: Cell) -> None:
     """Raise UserError for a mistake that would else show after hours of training. Loads no weights."""
     cell.sampler.check()
     _check_prompts(cell)
+    _check_completions(cell)
     check_context(cell)
     if cell.world.judge() is None and (gold := cell.world.gold) is not None:
         check_score_head(local_directory(gold, None, "world.gold"), f"world.gold={gold}")
@@ -52,6 +53,16 @@ def check_context(cell: Cell) -> None:
             f"world.max_prompt_tokens={prompt} and {new} tokens of completion are more than the {positions} positions that the "
             "model knows: lower world.max_prompt_tokens or world.max_completion_tokens"
         )
+
+
+def _check_completions(cell: Cell) -> None:
+    """Of a world that gives pairs of its own."""
+    tokenizer, seed, world = cell.model.tokenizer(), cell.settings.data_seed, cell.world
+    if (pairs := world.pairs(seed)) is None:
+        return
+    for pair in (*pairs, *world.heldout_pairs(seed), *(world.gold_pairs(seed) or ())):
+        for text in (pair.chosen, pair.rejected):
+            check_completion(tokenizer, text, f"a pair on prompt {str(pair.prompt.text)[:40]!r}")
 
 
 def _check_prompts(cell: Cell) -> None:
