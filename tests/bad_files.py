@@ -134,7 +134,7 @@ def _model(
 
 def _set(tensors: dict[str, torch.Tensor], name: str, change: Any) -> None:
     if change is None:
-        del tensors[name]
+        tensors.pop(name, None)
     elif isinstance(change, list):
         tensors[name] = torch.ones(*change)
     else:

@@ -201,3 +201,22 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_long_run(run_dir: Path, num_rows: int) -> Path:
+    """As `write_run`, but with `num_rows` rows of metrics, one in eleven of them of an evaluation: the course of the short
+    run, stretched and with noise."""
+    write_run(run_dir, num_samples=6)
+    rng = np.random.default_rng(3)
+    short, _ = simulate("hacked", True, 5, 80, 80, 128, 6, 2.6)
+    evaluations = [row for row in short if row["split"] == "heldout"]
+    rollouts = [row for row in short if row["split"] == "train"]
+    with (run_dir / "metrics.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(num_rows):
+            block, place = divmod(number, 11)
+            rows = rollouts if place else evaluations
+            row = rows[number * len(rows) // num_rows]
+            noise = iter(1 + 0.1 * rng.normal(size=len(row)) * (number > 0))
+            noisy = {name: value if isinstance(value, str) else value * next(noise) for name, value in row.items()}
+            file.write(json.dumps(noisy | {"step": 10 * block + place}) + "\n")
+    return run_dir

@@ -19,6 +19,7 @@ import pytest
 import torch
 import yaml
 
+from rlx.artefact.store import Store
 from rlx.cli import main
 from rlx.command import composition
 from tests.bad_files import make
@@ -70,8 +71,8 @@ def here(tmp_path, monkeypatch, composed_once):
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for where in ("rlx.artefact.store.Store.fetch", "rlx.train.launch", "rlx.command.sweep._start"):
-        monkeypatch.setattr(where, accepted)
+    monkeypatch.setattr("rlx.train.launch", accepted)
+    monkeypatch.setattr("rlx.command.sweep._start", accepted)
     monkeypatch.setenv("RLX_RUNS", "runs")
     monkeypatch.setenv("RLX_CACHE", "cache")
     datasets.disable_progress_bars()
@@ -93,12 +94,13 @@ def lying_in(folder: Path) -> dict[str, str]:
 
 
 def words_of(theme: dict[str, Any], case: dict[str, Any]) -> list[str]:
+    """The words of the theme come behind the verb, so that those of the case can change them."""
     words = case["rlx"] if isinstance(case["rlx"], list) else shlex.split(case["rlx"])
     words = [
         word.get("before", "") + word["repeat"] * word["times"] if isinstance(word, dict) else str(word)
         for word in words
     ]
-    return [*words, *case.get("words", theme.get("words", []))]
+    return [*words[:1], *case.get("words", theme.get("words", [])), *words[1:]]
 
 
 def answer(theme: dict[str, Any], case: dict[str, Any], folder: Path, capsys: Any) -> tuple[int, str, str, list[str]]:
@@ -137,6 +139,8 @@ def test_a_mistake_is_answered_in_one_line_and_what_is_legitimate_passes(
 ):
     if case.get("without_gpu") and torch.cuda.is_available():
         pytest.skip("of a machine without a GPU")
+    if not case.get("builds"):
+        monkeypatch.setattr(Store, "fetch", accepted)
     for name, value in {**theme.get("env", {}), **case.get("env", {})}.items():
         monkeypatch.setenv(name, value)
     caplog.set_level(logging.CRITICAL, logger="transformers")
@@ -148,6 +152,10 @@ def test_a_mistake_is_answered_in_one_line_and_what_is_legitimate_passes(
     else:
         assert (code, len(said)) == (case.get("code", 2), 1), f"code {code}: {err}"
         assert says(said[0].removeprefix("rlx: "), case["says"]), said[0]
+        if case.get("builds"):  # the run says that it failed, and the store has no artefact
+            assert any(name.endswith("/status.json") for name in changed)
+            assert not [name for name in changed if name.endswith("/manifest.json")]
+            return
         assert err.count("\n") == 1 and out == "", err + out
     assert changed == case.get("leaves", [])
 

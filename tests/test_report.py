@@ -1,12 +1,18 @@
 import json
 import re
+import subprocess
+import sys
+import tracemalloc
 from html.parser import HTMLParser
 
 import pytest
 
 import rlx.report
 from rlx.core.error import UserError
-from tests.synthetic_run import NASTY, write_run
+from rlx.reporting.figure.gallery import FIGURES
+from rlx.reporting.figure.thinned import MOST
+from rlx.run.record import load_record
+from tests.synthetic_run import NASTY, write_long_run, write_run
 
 UNFINISHED = {"state": "interrupted", "done_steps": 30, "factors": False, "num_members": 1, "num_samples": 6}
 
@@ -117,3 +123,27 @@ def test_a_last_line_that_a_kill_cut_off_is_counted_and_passed_over(tmp_path):
     with (tmp_path / "samples.jsonl").open("a") as file:
         file.write(json.dumps({"step": 10})[:5])
     assert "lines of samples.jsonl that cannot be read, and are not in this report: 1" in page_of(tmp_path).text
+
+
+@pytest.mark.slow
+def test_a_run_of_a_hundred_thousand_rows_takes_little_memory_and_draws_few_points(tmp_path):
+    write_long_run(tmp_path, 100_000)
+    tracemalloc.start()
+    record = load_record(tmp_path)
+    list(record.series("heldout", "gold/score"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(record.series("train", "lr")[0]) == 90_909 and len(record.heldout) == 9_091
+    # 19 numbers of 8 bytes a training row, twice while they are taken together, and the held-out rows as objects.
+    assert peak < 80e6, f"{peak / 1e6:.0f} MB"
+    drawn = {module.TITLE: module.draw(record) for module in FIGURES}
+    points = [
+        max((len(line.get_xdata()) for axis in figure.axes for line in axis.lines), default=0)
+        for figure, _ in (found for found in drawn.values() if found is not None)
+    ]
+    assert len(points) == 7 and all(2 < number <= MOST for number in points), dict(zip(drawn, points, strict=False))
+
+
+def test_a_report_needs_no_torch():
+    code = "import sys, rlx.report; sys.exit('torch' in sys.modules)"  # it would take 170 MB and two seconds
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

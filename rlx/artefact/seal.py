@@ -1,8 +1,6 @@
 """What a file held: its length and hash, to see later whether it still does."""
 
 import hashlib
-import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,17 +25,6 @@ def seal_of(path: Path) -> Seal:
     """Return length and hash of what `path` holds now."""
     size = path.stat().st_size
     return Seal(size, _hash(path, size))
-
-
-def to_disk(paths: Iterable[Path]) -> None:
-    """Return once the content of `paths`, and the names in their folders, lie on the disk and not in a cache alone."""
-    paths = list(paths)
-    for path in (*paths, *sorted({path.parent for path in paths})):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _hash(path: Path, size: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.artefact.seal import Seal, seal_of, to_disk
+from rlx.artefact.seal import Seal, seal_of
 from rlx.core.error import UserError
 from rlx.process import atomic, processes
 
@@ -42,7 +42,7 @@ class Checkpoint:
 def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more: float) -> None:
     """Say that the checkpoint in `path` is whole, once every process has written its part of it and all lies on the disk.
 
-    `beside`: files that grow while training goes on; what they hold now belongs to the checkpoint.
+    `beside`: files that grow while training goes on. The mark also seals the content that they have now.
     """
     processes.wait()
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MARK)
@@ -50,36 +50,41 @@ def mark(path: Path, step: int, layout: str, beside: Sequence[Path] = (), **more
     seals = dict(processes.concatenated(mine))
     if not processes.first():
         return
-    rows = {os.path.relpath(file, path): seal_of(file) for file in beside if file.is_file()}
-    to_disk([*files, *(file for file in beside if file.is_file())])
+    growing = [file for file in beside if file.is_file()]
+    rows = {os.path.relpath(file, path): seal_of(file) for file in growing}
+    atomic.to_disk([*files, *growing])
     told = {"step": step, "layout": layout, "files": seals, "rows": rows, "more": more}
     atomic.write(path / MARK, json.dumps(told | {"sha256": _own_hash(told)}, indent=1))
-    to_disk([path / MARK])
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, the same for all processes. A save that was cut short is passed over; one whose
-    files are not what was saved is too, with a warning."""
+    """Return the newest whole checkpoint in `folder`, None if there is none; all processes get the same one.
+
+    A folder without a mark is a save that was cut short, and is ignored. A checkpoint whose files have changed since it was
+    saved is ignored with a warning.
+    """
     return processes.agreed(next(_whole(folder), None) if processes.first() else None)
 
 
 def marked_steps(folder: Path) -> list[int]:
     """The steps that a training may go on from, the last one first, without a look at what else is in their folders."""
-    found = [_read(path) for path in folder.glob(f"checkpoint-*/{MARK}")]
-    return sorted((told["step"] for told in found if told is not None), reverse=True)
+    return [told["step"] for _, told in _marks(folder) if told is not None]
 
 
 def _whole(folder: Path) -> Iterator[Checkpoint]:
-    found = [(_read(path), path) for path in folder.glob(f"checkpoint-*/{MARK}")]
-    for told, path in found:
+    for path, told in _marks(folder):
         if told is None:
-            log.warning("%s cannot be read: its checkpoint is passed over", path)
-    readable = [(told, path.parent) for told, path in found if told is not None]
-    for told, path in sorted(readable, key=lambda both: both[0]["step"], reverse=True):
-        if (damage := _damage(told, path)) is None:
+            log.warning("%s cannot be read: its checkpoint is passed over", path / MARK)
+        elif (damage := _damage(told, path)) is None:
             yield Checkpoint(path, told["step"], told["layout"], told["more"])
         else:
             log.warning("%s: %s; going on from an older checkpoint, or from the start", path, damage)
+
+
+def _marks(folder: Path) -> list[tuple[Path, dict[str, Any] | None]]:
+    # Every checkpoint that has a mark, with what it says: first those whose mark cannot be read, then the latest step.
+    found = [(path.parent, _read(path)) for path in folder.glob(f"checkpoint-*/{MARK}")]
+    return sorted(found, key=lambda both: both[1]["step"] if both[1] else float("inf"), reverse=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -91,12 +96,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _own_hash(told: Mapping[str, Any]) -> str:
-    """Of what a mark says, so that a changed mark is no mark."""
+    """Return the hash of what a mark says. The mark holds it too, so that a change of the mark shows."""
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _damage(told: Mapping[str, Any], path: Path) -> str | None:
-    """What is not as it was saved; None where everything is."""
+    """Return which file of the checkpoint in `path` has changed since its mark was written, and how; None if none has."""
     for kind, verb in (("files", "is not what was saved"), ("rows", "has lost rows that were written before it")):
         for name, seal in told[kind].items():
             file = path / name

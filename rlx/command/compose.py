@@ -48,9 +48,11 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     """The cells that `arguments` ask for: one, or one per point of a sweep (-m); none where Hydra only had to show
     something (--cfg job, --info). Raises UserError for what cannot be read or does not exist."""
     arguments = flags_last(arguments)
-    if (extra := parse(arguments).config_dir) and Path(extra).is_dir():
-        trust_choices_in(Path(extra))
-    for word in parse(arguments).overrides:
+    asked = parse(arguments)
+    extra = Path(asked.config_dir) if asked.config_dir else None
+    if extra is not None and extra.is_dir():
+        trust_choices_in(extra)
+    for word in asked.overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
         if word.startswith("hydra=") or (word.lstrip("+~").startswith("hydra") and "_target_" in word):
@@ -72,7 +74,6 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
             several = value.strip("[] ")
             more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several or '...'}"
             raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
-    asked = parse(arguments)
     for name, instead in OTHERS.items():
         if getattr(asked, name) is not None:
             raise UserError(f"--{name.replace('_', '-')}: {instead}")
@@ -82,7 +83,6 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
         return _by_hydra(arguments)
     from rlx.command.composition import Composition
 
-    extra = Path(asked.config_dir) if asked.config_dir else None
     composition = Composition(conf_dir(), extra)
     try:
         found = [_cell(*cell) for cell in composition.cells(asked.overrides, asked.multirun)]
@@ -94,7 +94,7 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
 
 
 def shows(asked: Any) -> bool:
-    """Whether Hydra is asked for more than cells: to show something, or to read other files than ours."""
+    """Return whether a flag asks Hydra to show something (--cfg, --info) or to read other config files than rlx's."""
     ours = {"overrides", "multirun", "run", "config_dir"}
     return any(value not in (None, False) for name, value in vars(asked).items() if name not in ours)
 

@@ -43,8 +43,8 @@ class Composition:
         self._made: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # the same without Hydra's node
 
     def cells(self, words: Sequence[str], sweeps: bool) -> Iterator[tuple[DictConfig, Any]]:
-        """The config of each cell and Hydra's node beside it, which is the cell's until the next is asked for. Raises what
-        Hydra and OmegaConf raise."""
+        """Yield the config of each cell with Hydra's own node for it. Use that node before you take the next cell, which
+        changes it. Raises what Hydra and OmegaConf raise."""
         parser = OverridesParser.create(config_loader=self.loader)
         parsed = parser.parse_overrides(list(words))
         if not sweeps:

@@ -34,6 +34,10 @@ def check_model_folders(config: Mapping[str, Any]) -> None:
         name = config[group].get(key)
         if isinstance(name, str) and (folder := local_folder(name, f"{group}.{key}")) is not None:
             check_model_folder(folder, name, f"{group}.{key}")
+            if revision := config[group].get(key.replace("path", "revision")) if group == "model" else None:
+                raise UserError(
+                    f"{group}.{key.replace('path', 'revision')}={revision}: {name} is a folder, which has none; leave it out"
+                )
 
 
 def _problem(name: str) -> str | None:

@@ -13,6 +13,13 @@ class WorkerError(Exception):
     output lies."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, up to its first line break, or to its second where the first line announces
+    it; its class's name where it says nothing."""
+    first, *more = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return f"{first} {more[0]}" if first.endswith(":") and more else first
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or nothing if no known name is near."""
     names = [name for name in known if not name.startswith("hydra.") or word.startswith("hydra")]

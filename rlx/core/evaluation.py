@@ -1,12 +1,17 @@
 """Everything that the held-out measurements read, drawn with fixed sampling seeds: B completions, one per prompt."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from rlx.core.world import Completion, Prompt
+
+if TYPE_CHECKING:  # reports read what was measured, and need no torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,14 @@ TARGET = re.compile(r"^\s*_target_:\s*['\"]?([\w.]+)", re.MULTILINE)
 def check_trusted(target: str) -> None:
     """Raises UserError where `target` (package.module.Class) is neither of a group of rlx nor of a trusted package."""
     package, _, rest = target.partition(".")
-    if package == "rlx" and rest.split(".")[0] in OWN:
-        return
-    if package in trusted() and package != "rlx":
-        return
     if package == "rlx":
-        raise UserError(f"_target_: {target} is no choice of a group ({', '.join(OWN)})")
-    raise UserError(
-        f"_target_: {target} is outside of rlx, and a config runs no code of its choice; if you trust the package, give "
-        f"the --config-dir with the choice, or set {VARIABLE}={package}"
-    )
+        if rest.split(".")[0] not in OWN:
+            raise UserError(f"_target_: {target} is no choice of a group ({', '.join(OWN)})")
+    elif package not in trusted():
+        raise UserError(
+            f"_target_: {target} is outside of rlx, and a config runs no code of its choice; if you trust the package, give "
+            f"the --config-dir with the choice, or set {VARIABLE}={package}"
+        )
 
 
 def trusted() -> set[str]:

@@ -1,6 +1,6 @@
 """The prompts of every step: shuffled anew each pass by the run's seed, encoded once, padded on the left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,17 +31,29 @@ class EncodedPrompts:
         return [self.prompts[i] for i in indices], ids_NP, mask_NP
 
 
+def fitting(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], max_tokens: int
+) -> Iterator[tuple[Prompt, list[int]]]:
+    """Yield each of the `prompts` of at most `max_tokens` tokens with its token ids. Raises UserError at the end where
+    there was none."""
+    found = False
+    for prompt in prompts:
+        ids = encode_prompt(tokenizer, prompt.text)
+        if len(ids) <= max_tokens:
+            found = True
+            yield prompt, ids
+    if not found:
+        raise UserError(
+            f"none of {len(prompts)} prompts has at most world.max_prompt_tokens={max_tokens} tokens: raise it"
+        )
+
+
 def encode(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], max_tokens: int) -> EncodedPrompts:
     """`prompts` in token ids, those longer than `max_tokens` left out and counted. Raises UserError if none is left."""
-    rows = [(prompt, encode_prompt(tokenizer, prompt.text)) for prompt in prompts]
-    kept = [(prompt, ids) for prompt, ids in rows if len(ids) <= max_tokens]
-    if not kept:
-        raise UserError(
-            f"none of {len(rows)} prompts has at most world.max_prompt_tokens={max_tokens} tokens: raise it"
-        )
+    kept = list(fitting(tokenizer, prompts, max_tokens))
     pad = tokenizer.pad_token_id
     assert isinstance(pad, int)
-    return EncodedPrompts([prompt for prompt, _ in kept], [ids for _, ids in kept], pad, len(rows) - len(kept))
+    return EncodedPrompts([prompt for prompt, _ in kept], [ids for _, ids in kept], pad, len(prompts) - len(kept))
 
 
 def indices_of_step(step: int, num_prompts: int, total: int, seed: int) -> list[int]:

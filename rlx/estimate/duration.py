@@ -152,9 +152,8 @@ def from_rule(config: Mapping[str, Any], parameters: int, flops: float) -> Durat
     new = config["sampler"].get("max_new_tokens") or 64
     tokens = new + (world.get("max_prompt_tokens") or new)
     members = config["reward"].get("num_members", 1) if "ensemble" in str(config["reward"]["_target_"]) else 1
-    passes = 2 * (1 + 1 + members) + 6 * (
-        optimizer.get("num_epochs", 1) if has_steps(config) else 0
-    )  # draw, reference, members; learn
+    epochs = optimizer.get("num_epochs", 1) if has_steps(config) else 0
+    passes = 2 * (1 + 1 + members) + 6 * epochs  # draw, reference, members; learn
     batch = config["sampler"].get("batch_size") or 64
     learn = (
         completions(config) * tokens * parameters * passes / (EFFICIENCY * flops) + updates(config) * UPDATE_OVERHEAD

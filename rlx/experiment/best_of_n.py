@@ -214,10 +214,8 @@ class BestOfN:
             learning_rate_key="sft.learning_rate",
             seed=seed_of("distilled policy", settings.seed),
         )
-        lora, training_context = (
-            cell.model.lora("CAUSAL_LM"),
-            cell.training_context(self.directory.path / "checkpoints"),
-        )
+        lora = cell.model.lora("CAUSAL_LM")
+        training_context = cell.training_context(self.directory.path / "checkpoints")
         policy = cell.model.policy(self.assembly.start)
         trained = fit_policy(policy, cell.model.tokenizer(), rows, lora, training, training_context)
         policy = cell.model.policy(self.assembly.start)  # TRL leaves a forward of its own in the model that it trained

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
+
+from transformers import AutoModelForCausalLM
 
 from rlx.compute.launcher import check_place
 from rlx.core.error import UserError
-from rlx.engine.prompts import encode
+from rlx.engine.prompts import fitting
 from rlx.experiment.cell import Cell, cell_of
 from rlx.model.checkpoint import local_directory
+from rlx.model.readable import check_files
 from rlx.model.score_head import check_score_head
 from rlx.model.tokens import check_completion, render
 from rlx.process import outer
@@ -30,24 +34,20 @@ def check_run(config: Mapping[str, Any]) -> None:
 def check_cell(cell: Cell) -> None:
     """Raise UserError for a mistake that would else show after hours of training. Loads no weights."""
     cell.sampler.check()
+    cell.model.config()  # before the tokenizer, which reads it and takes its faults for its own
     _check_prompts(cell)
     _check_completions(cell)
-    check_context(cell)
+    _check_context(cell)
+    _check_weights(cell)
     if cell.world.judge() is None and (gold := cell.world.gold) is not None:
         check_score_head(local_directory(gold, None, "world.gold"), f"world.gold={gold}")
         judges_tokenizer(gold, "world.gold")
-    if (reward_path := getattr(cell.model, "reward_path", None)) is not None:
-        local_directory(reward_path, getattr(cell.model, "reward_revision", None), "model.reward_path")
-        cell.model.reward_tokenizer()
+    cell.model.reward_tokenizer()
 
 
-def check_context(cell: Cell) -> None:
-    """Raise UserError where prompt and completion may be longer than what the model has positions for."""
+def _check_context(cell: Cell) -> None:
     positions = getattr(cell.model.config().get_text_config(), "max_position_embeddings", None)
-    prompt, new = (
-        cell.world.max_prompt_tokens,
-        getattr(cell.sampler, "max_new_tokens", cell.world.max_completion_tokens),
-    )
+    prompt, new = cell.world.max_prompt_tokens, cell.sampler.max_new_tokens
     if positions is not None and prompt + new > positions:
         raise UserError(
             f"world.max_prompt_tokens={prompt} and {new} tokens of completion are more than the {positions} positions that the "
@@ -65,6 +65,27 @@ def _check_completions(cell: Cell) -> None:
             check_completion(tokenizer, text, f"a pair on prompt {str(pair.prompt.text)[:40]!r}")
 
 
+def _check_weights(cell: Cell) -> None:
+    """Their files alone, and the ids that the model must know; the lab's models come with rlx."""
+    model: Any = cell.model
+    for key in ("path", "reward_path"):
+        if (name := getattr(model, key, None)) is not None:
+            directory = local_directory(name, getattr(model, key.replace("path", "revision")), f"model.{key}")
+            check_files(directory, f"model.{key}={name}")
+    tokenizer, config = model.tokenizer(), model.config()
+    known = getattr(config.get_text_config(), "vocab_size", None)
+    ended = tokenizer.eos_token_id
+    if getattr(model, "path", None) is not None and known is not None and ended >= known:
+        raise UserError(
+            f"model.path={model.path}: its tokenizer's end-of-sequence token {tokenizer.eos_token!r} has the number {ended}, "
+            f"and the model knows {known} tokens; save both together"
+        )
+    if getattr(model, "path", None) is not None and type(config) not in AutoModelForCausalLM._model_mapping:
+        raise UserError(
+            f"model.path={model.path}: {type(config).__name__} describes no causal language model; take another model"
+        )
+
+
 def _check_prompts(cell: Cell) -> None:
     tokenizer, prompts = cell.model.tokenizer(), cell.world.prompts("heldout", cell.settings.data_seed)
     different = {str(prompt.text): prompt for prompt in prompts}
@@ -75,8 +96,10 @@ def _check_prompts(cell: Cell) -> None:
             f"{len(shown)} different prompts all become {shown[0][:40]!r}: the chat template leaves out what they say; mend it, "
             "or set model.chat_template to a Jinja file"
         )
-    there = len(encode(tokenizer, prompts, cell.world.max_prompt_tokens).prompts)
     numbers = cell.settings.evaluation
-    for name, wanted in (("num_prompts", numbers.num_prompts), ("final_num_prompts", numbers.final_num_prompts)):
+    asked = {"num_prompts": numbers.num_prompts, "final_num_prompts": numbers.final_num_prompts}
+    # No more are encoded than are asked for: a split may hold many thousands.
+    there = len(list(islice(fitting(tokenizer, prompts, cell.world.max_prompt_tokens), max(asked.values()))))
+    for name, wanted in asked.items():
         if wanted > there:
             log.warning("evaluation.%s=%d: there are %d held-out prompts, and all are measured", name, wanted, there)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 
 Attention = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 PACKAGES = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_interface"}
@@ -45,16 +45,15 @@ def asked(name: Attention | None) -> dict[str, str]:
 def had(name: Attention | None) -> Iterator[None]:
     """Raise UserError where a model is loaded inside that cannot have `name`."""
     package = PACKAGES.get(name or "")
-    if (
-        package is not None and importlib.util.find_spec(package) is None
-    ):  # transformers would fetch a kernel from the Hub
+    if package is not None and importlib.util.find_spec(package) is None:
+        # transformers would fetch a kernel from the Hub
         raise UserError(_line(name, f"the package {package} is not installed"))
     try:
         yield
     except (ImportError, ValueError, NotImplementedError) as error:
         if name is None or not any(word in str(error).lower() for word in ("attention", name)):
             raise
-        raise UserError(_line(name, str(error).strip().partition("\n")[0])) from error
+        raise UserError(_line(name, first_line(error))) from error
 
 
 def check(model: PreTrainedModel, name: Attention | None) -> None:

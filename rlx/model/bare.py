@@ -15,9 +15,8 @@ STAND_IN = "_rlx_stands_in"
 def without_adapters(policy: PeftModel) -> PreTrainedModel:
     """Return `policy` with its adapters off in every call, and without its critic. The weights are the policy's own: moving or
     casting one moves or casts the other."""
-    return cast(
-        PreTrainedModel, _AdapterFree(policy)
-    )  # of which it offers what an engine asks of a model that does not learn
+    # It offers what an engine asks of a model that does not learn.
+    return cast(PreTrainedModel, _AdapterFree(policy))
 
 
 def is_adapter_free(policy: object) -> bool:

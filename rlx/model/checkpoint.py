@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers.integrations import deepspeed
 from transformers.utils import logging as transformers_logging
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 from rlx.core.model_folder import check_model_folder, local_folder, weight_files
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,8 @@ def _snapshot(name: str, revision: str | None, key: str, patterns: list[str]) ->
             f"(hf download {name}), or give the path of a local directory"
         ) from ex
     except (HfHubHTTPError, HFValidationError) as ex:
-        reason = (str(ex).strip().splitlines() or [type(ex).__name__])[0]
         raise UserError(
-            f"{key}={name}: the Hub does not give it ({reason}); check the name, or log in: hf auth login"
+            f"{key}={name}: the Hub does not give it ({first_line(ex)}); check the name, or log in: hf auth login"
         ) from ex
 
 

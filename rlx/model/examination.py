@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 from rlx.core.finding import Finding
 from rlx.model.checkpoint import described_directory, quiet
 from rlx.model.pretrained import template_of
@@ -31,9 +31,9 @@ def examined(model: Mapping[str, Any], world: Mapping[str, Any]) -> Iterator[Fin
         if config is None:
             return
         try:
-            tokenizer = AutoTokenizer.from_pretrained(directory)
+            tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         except Exception as error:  # transformers raises what it likes about files that it does not know
-            yield Finding("tokenizer", _first_line(error), f"transformers cannot read it; {DOUBTED}")
+            yield Finding("tokenizer", first_line(error)[:200], f"transformers cannot read it; {DOUBTED}")
             return
     if model["chat_template"]:
         tokenizer.chat_template = template_of(str(model["chat_template"]))
@@ -72,7 +72,7 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, as_chat: bool) -> Iterator
         asked = encode_prompt(tokenizer, (("user", question),))
         shown = str(tokenizer.apply_chat_template(chat, tokenize=False))
     except Exception as error:  # a template is a program, and rlx's own complaint about one is a finding too
-        yield Finding("chat template", _first_line(error), "mend it, or set model.chat_template to a Jinja file")
+        yield Finding("chat template", first_line(error)[:200], "mend it, or set model.chat_template to a Jinja file")
         return
     closing = shown.rpartition(answer)[2].strip()
     eos = str(tokenizer.eos_token)
@@ -97,10 +97,10 @@ def context(positions: int | None, longest: int) -> Finding:
 def _config(directory: Path) -> tuple[Any, Finding]:
     """The model's config, and whether transformers knows a causal language model of that kind."""
     try:
-        config = AutoConfig.from_pretrained(directory)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # unknown architectures raise ValueError, damaged files whatever their parser does
         return None, Finding(
-            "model", _first_line(error), "transformers cannot read its config.json; take another model"
+            "model", first_line(error)[:200], "transformers cannot read its config.json; take another model"
         )
     kind = config.model_type
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
@@ -109,7 +109,3 @@ def _config(directory: Path) -> tuple[Any, Finding]:
         todo = "quantised weights cannot be trained: take the unquantised checkpoint"
         return None, Finding("model", f"{kind} in {directory}", todo)
     return config, Finding("model", f"{kind} in {directory}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -11,7 +11,7 @@ from rlx.core.error import UserError
 from rlx.model import attention
 from rlx.model.attention import Attention
 from rlx.model.checkpoint import loading
-from rlx.model.readable import named
+from rlx.model.readable import NOT_WHOLE, named
 
 log = logging.getLogger(__name__)
 HEAD = "score.weight"
@@ -24,8 +24,7 @@ def load_trunk(
     architecture has no score head or no such kernel, or where weights are missing."""
     told: dict[str, Any] = {"num_labels": 1, "dtype": dtype, "ignore_mismatched_sizes": True, **attention.asked(kernel)}
     shown = f"model.path={directory}"
-    advice = "it is no whole model that transformers knows; save it again, or take another"
-    with named(shown, advice), loading(), attention.had(kernel):
+    with named(shown, NOT_WHOLE), loading(), attention.had(kernel):
         model, info = AutoModelForSequenceClassification.from_pretrained(directory, output_loading_info=True, **told)
     attention.check(model, kernel)
     head = getattr(model, "score", None)

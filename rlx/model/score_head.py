@@ -14,7 +14,7 @@ from rlx.model.adapter import read_adapter
 from rlx.model.base_address import is_adapter
 from rlx.model.checkpoint import Weights, loading, local_directory
 from rlx.model.precision import in_full_precision
-from rlx.model.readable import check_finite, named
+from rlx.model.readable import NOT_WHOLE, check_finite, named
 from rlx.model.reward_trunk import HEAD
 from rlx.model.shared_base import AdaptedRewardModel, load_adapted
 from rlx.process import processes
@@ -37,8 +37,7 @@ def load_reward_model(name: str | Path, revision: str | None = None, key: str = 
     if is_adapter(directory):
         return load_adapted(directory)
     check_score_head(directory, f"{key}={name}")
-    advice = "it is no whole reward model that transformers knows; save it again, or take another"
-    with named(f"{key}={name}", advice), loading(), attention.had(attention.chosen()):
+    with named(f"{key}={name}", NOT_WHOLE), loading(), attention.had(attention.chosen()):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory, num_labels=1, dtype="auto", output_loading_info=True, **attention.asked(attention.chosen())
         )

@@ -1,8 +1,9 @@
 """Replace a file or a folder as a whole: a reader, or a kill, finds the old content or the new, never a part of it."""
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,15 +18,15 @@ def write(path: Path, text: str) -> None:
 def file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; at the end its file takes the place of `path`. An exception leaves `path` as it was.
 
-    The content reaches the disk before the name does, so that a power failure leaves no empty file. Several processes may
-    write the same file: the last one wins.
+    The content reaches the disk before the name does, so that a power failure leaves no empty file, and both are there on
+    return. Several processes may write the same file: the last one wins.
     """
     part = _beside(path, f".{os.getpid()}.part")
     try:
         yield part
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
+        _sync(part)
         part.replace(path)
+        _sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -55,6 +56,25 @@ def clear(path: Path) -> None:
     for part in path.parent.glob(f".{path.name}.*.part"):
         part.unlink(missing_ok=True)
     shutil.rmtree(_beside(path, ".part"), ignore_errors=True)
+
+
+def to_disk(paths: Iterable[Path]) -> None:
+    """Return once the content of the files `paths`, and their names in their folders, lie on the disk and not in a cache
+    alone."""
+    paths = list(paths)
+    for path in (*paths, *sorted({path.parent for path in paths})):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems keep folders in step by themselves
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -75,7 +75,7 @@ def state(record: RunRecord) -> PageState:
     """The run's state in a word, with what a reader has to know of an unfinished one."""
     if record.finished:  # the report is made before the run calls itself done
         return PageState("done", "")
-    last = max((rows[-1]["step"] for rows in (record.train, record.heldout) if rows), default=0)
+    last = max(record.train.last_step or 0, record.heldout[-1]["step"] if record.heldout else 0)
     so_far = (
         f"This run is not finished: {last} of {record.config.get('num_steps')} steps were done when this page was made."
     )

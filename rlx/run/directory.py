@@ -137,13 +137,9 @@ class RunDirectory:
         if not path.is_file():
             return []
         rows = []
-        for number, line in enumerate(
-            path.read_bytes().split(b"\n")[:-1], 1
-        ):  # what follows the last newline was not finished
-            try:
-                row = json.loads(line.decode("utf-8"))
-                assert isinstance(row, dict) and "step" in row
-            except (ValueError, AssertionError):
+        finished = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was cut short
+        for number, line in enumerate(finished, 1):
+            if (row := _row(line)) is None:
                 log.warning("%s:%d is no row: it and what follows are left out", path, number)
                 break
             rows.append(row)
@@ -157,6 +153,14 @@ class RunDirectory:
             if (self.path / name).is_file():
                 kept = [row for row in self.rows(name) if row["step"] <= step] if step >= 0 else []
                 atomic.write(self.path / name, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _row(line: bytes) -> dict | None:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and "step" in row else None
 
 
 def _finite(row: dict) -> dict:

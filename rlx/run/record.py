@@ -1,7 +1,10 @@
 """What a run has left in its directory, read back: the one source of its figures, its report and its model card."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import numpy as np
 import yaml
 
 from rlx.core.error import UserError
+from rlx.run.columns import Columns
 from rlx.run.name import is_external
 from rlx.run.status import status_of
 
@@ -21,6 +25,7 @@ GOLD_METRICS = frozenset(
 
 CLEANING = "cleaning.json"  # where pairs have weights
 FINAL_SAMPLES = "final_samples.jsonl"  # of the final measurement, a row per prompt
+AT_ONCE = 1000  # rows
 _SPREAD = {"gold": "gold/std", "proxy": "proxy/score_std"}
 
 
@@ -37,16 +42,21 @@ class RunRecord:
     cleaning: dict[str, Any]  # what the pairs' weights are and find; empty where all pairs count alike
     judges: list[dict[str, Any]]  # the other rows of members.json: combined members, gold, trivial baselines
     importance: dict[str, Any]  # of importance.json: what the reward models find important; empty without
-    train: list[dict[str, Any]]
+    train: Columns
     heldout: list[dict[str, Any]]
     bon: list[dict[str, Any]]  # of best-of-n: a row for each n, which is its step; else empty
     samples: list[dict[str, Any]]
     unreadable: dict[str, int]  # file -> lines that are not JSON (a kill cuts the last line)
 
     @property
+    def measured(self) -> set[str]:
+        """The names of all that was measured along the run."""
+        return set().union(*self.heldout)
+
+    @property
     def factors(self) -> list[str]:
         """The judge's factors that were measured along the run."""
-        names = {name.removeprefix("gold/") for row in self.heldout for name in row if name.startswith("gold/")}
+        names = {name.removeprefix("gold/") for name in self.measured if name.startswith("gold/")}
         return sorted(names - GOLD_METRICS)
 
     @property
@@ -103,9 +113,11 @@ class RunRecord:
 
     def series(self, split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of the rows that have `name`, both of length S (0 where none has)."""
-        of_split = {"train": self.train, "heldout": self.heldout, "bon": self.bon}[split]
-        rows = [row for row in of_split if isinstance(row.get(name), int | float)]
-        return np.array([row["step"] for row in rows], dtype=int), np.array([row[name] for row in rows], dtype=float)
+        return self._columns[split].series(name)
+
+    @cached_property
+    def _columns(self) -> dict[str, Columns]:
+        return {"train": self.train, "heldout": Columns(self.heldout), "bon": Columns(self.bon)}
 
     def standardised(self, which: str) -> "Standardised | None":
         """`which` ("gold" or "proxy") along the evaluations, in SD of the start policy's completions; None where the
@@ -144,7 +156,7 @@ class RunRecord:
 
     def final_samples(self) -> dict[str, dict[str, Any]]:
         """Prompt id -> its sample of the final measurement; empty where the run kept none."""
-        return {row["prompt_id"]: row for row in _json_lines(self.path / FINAL_SAMPLES, {})}
+        return {row["prompt_id"]: row for rows in _json_lines(self.path / FINAL_SAMPLES, {}) for row in rows}
 
     @property
     def sampled_steps(self) -> list[int]:
@@ -177,7 +189,7 @@ def load_record(run_dir: Path) -> RunRecord:
     except yaml.YAMLError as ex:
         raise UserError(f"{run_dir / 'config.yaml'} is not YAML: {' '.join(str(ex).split())}") from ex
     unreadable: dict[str, int] = {}
-    metrics, samples = (_json_lines(run_dir / name, unreadable) for name in ("metrics.jsonl", "samples.jsonl"))
+    train, measured = _metrics(run_dir / "metrics.jsonl", unreadable)
     members = _json(run_dir / "members.json", [])
     judges = list(members.values()) if isinstance(members, dict) else members
     return RunRecord(
@@ -190,12 +202,21 @@ def load_record(run_dir: Path) -> RunRecord:
         cleaning=_json(run_dir / CLEANING, {}),
         judges=[row for row in judges if row.get("kind", "member") != "member"],
         importance=_json(run_dir / "importance.json", {}),
-        train=_by_step(metrics, "train"),
-        heldout=_by_step(metrics, "heldout"),
-        bon=_by_step(metrics, "bon"),
-        samples=samples,
+        train=train,
+        heldout=_by_step(measured, "heldout"),
+        bon=_by_step(measured, "bon"),
+        samples=[row for rows in _json_lines(run_dir / "samples.jsonl", unreadable) for row in rows],
         unreadable=unreadable,
     )
+
+
+def _metrics(path: Path, unreadable: dict[str, int]) -> tuple[Columns, list[dict[str, Any]]]:
+    """The rows of training, of which there may be very many, and the others."""
+    train, others = Columns(), []
+    for rows in _json_lines(path, unreadable):
+        train.add([row for row in rows if row.get("split") == "train"])
+        others += [row for row in rows if row.get("split") != "train"]
+    return train, others
 
 
 def _by_step(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
@@ -212,19 +233,33 @@ def _json(path: Path, missing: Any) -> Any:
         raise UserError(f"{path} is not JSON: {ex}") from ex
 
 
-def _json_lines(path: Path, unreadable: dict[str, int]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _json_lines(path: Path, unreadable: dict[str, int]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a file, many at a time."""
     if not path.is_file():
-        return rows
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, dict) and "step" in row:
-            rows.append(row)
-        else:
-            unreadable[path.name] = unreadable.get(path.name, 0) + 1
-    return rows
+        return
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        while lines := list(islice(file, AT_ONCE)):
+            lines = [line for line in lines if line.strip()]
+            rows = [row for row in _parsed(lines) if isinstance(row, dict) and isinstance(row.get("step"), int)]
+            if lost := len(lines) - len(rows):
+                unreadable[path.name] = unreadable.get(path.name, 0) + lost
+            yield rows
+
+
+def _parsed(lines: list[str]) -> list[Any]:
+    """What each of `lines` holds; None where that is no JSON."""
+    try:
+        # Together they are parsed faster, and share the texts of their names, which take more room than the numbers.
+        rows = json.loads(f"[{','.join(lines)}]")
+        if len(rows) == len(lines):
+            return rows
+    except ValueError:
+        pass
+    return [_parsed_one(line) for line in lines]
+
+
+def _parsed_one(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

@@ -24,18 +24,9 @@ from rlx.trunk.decode import decode
 from rlx.trunk.family import own
 
 # Of a model's generation config: what does not change the distribution that `generate` draws from here.
-HARMLESS = {
-    "transformers_version",
-    "do_sample",
-    "temperature",
-    "top_k",
-    "top_p",
-    "max_length",
-    "max_new_tokens",
-    "use_cache",
-}
-HARMLESS |= {"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "_from_model_config"}
-HARMLESS |= {"output_attentions", "output_hidden_states"}
+HARMLESS = {"transformers_version", "do_sample", "temperature", "top_k", "top_p", "max_length", "max_new_tokens", "use_cache",
+            "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "_from_model_config",
+            "output_attentions", "output_hidden_states"}  # fmt: skip
 
 
 def inverse_cdf(logits_BV: Tensor, uniforms_B: Tensor) -> Tensor:
@@ -113,20 +104,15 @@ class Transformers:
         was_training = policy.training
         policy.eval()
         shape = (len(seeds), self.max_new_tokens)
-        ids_BT, mask_BT, ended_B = (
-            torch.zeros(shape, dtype=torch.long),
-            torch.zeros(shape).bool(),
-            torch.zeros(len(seeds)).bool(),
-        )
-        said_SBT = torch.zeros(3, *shape)
+        ids_BT, mask_BT = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.bool)
+        ended_B, said_SBT = torch.zeros(len(seeds), dtype=torch.bool), torch.zeros(3, *shape)
         eos, pad = policy.config.eos_token_id, policy.config.pad_token_id
         end_ids = torch.tensor(eos if isinstance(eos, list) else [eos])
         lengths_B = prompt_mask_BP.sum(-1)
         with causal_lm(policy) as model:
             by_itself = _draws_plainly(model) and bool(prompt_mask_BP[:, -1:].all()) and own(model.base_model)
-            values = (
-                by_itself and hasattr(model, "value_head") and not (is_adapter_free(policy) or has_own_critic(policy))
-            )
+            values = by_itself and hasattr(model, "value_head")
+            values = values and not (is_adapter_free(policy) or has_own_critic(policy))
             for rows in length_batches(lengths_B, self.batch_size):
                 width = int(lengths_B[rows].max())
                 prompts = prompt_ids_BP[rows, -width:], prompt_mask_BP[rows, -width:].bool()
@@ -138,9 +124,8 @@ class Transformers:
                 else:
                     found_BT = self._generated(policy, *prompts, uniforms_BT, end_ids.tolist(), pad)
                 is_end_BT = torch.isin(found_BT, end_ids)
-                mask_BT[rows] = (
-                    is_end_BT.cumsum(-1) - is_end_BT.long() == 0
-                )  # up to and including the first end of sequence
+                # Up to and including the first end of sequence.
+                mask_BT[rows] = is_end_BT.cumsum(-1) - is_end_BT.long() == 0
                 ids_BT[rows] = found_BT.where(mask_BT[rows], torch.tensor(pad))
                 ended_B[rows] = is_end_BT.any(-1)
         policy.train(was_training)

@@ -80,18 +80,15 @@ class VLLM:
         asked = Asked(
             self.max_new_tokens, self.temperature, tuple(eos if isinstance(eos, list) else [eos]), self.seed_rows
         )
-        with torch.autocast(
-            policy.device.type, enabled=False
-        ):  # vLLM and merged adapters have a precision of their own
+        with torch.autocast(policy.device.type, enabled=False):  # vLLM and merged adapters have their own precision
             engine = self._engine(policy)
             engine.load(policy)
             rows = engine.generate(prompts, seeds, asked)
         return padded(rows, asked, pad)
 
     def _engine(self, policy: PreTrainedModel) -> Colocated | Server:
-        key = replace(
-            self, temperature=1.0, importance_clip=1.0, seed_rows=True
-        )  # which an engine is told with every draw, or never
+        # What an engine is told with every draw, or never, makes no other engine.
+        key = replace(self, temperature=1.0, importance_clip=1.0, seed_rows=True)
         if key not in _engines:
             self.check()
             if self.mode == "server":

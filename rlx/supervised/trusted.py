@@ -44,10 +44,8 @@ class TrustedPairs:
 
     def build(self, directory: Path, store: Store, seed: int) -> None:
         source = store.fetch(self.clean, seed)
-        heldout, counts = (
-            read(source / "heldout.jsonl"),
-            json.loads((source / "pairs.json").read_text(encoding="utf-8")),
-        )
+        heldout = read(source / "heldout.jsonl")
+        counts = json.loads((source / "pairs.json").read_text(encoding="utf-8"))
         if self.world.pairs(seed) is None:
             trusted, counts = self.clean.drawn_besides(self.num_trusted, store, seed)
         else:

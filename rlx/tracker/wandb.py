@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 import wandb
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 from rlx.core.numbers import Positive
 from rlx.core.secret import masked
 
@@ -49,7 +49,7 @@ class Wandb:
                 run.define_metric("step")
                 run.define_metric("*", step_metric="step")
             except Exception as ex:  # whatever a foreign service fails of, metrics.jsonl goes on
-                log.warning("W&B could not start in mode %s: %s", attempt, _first_line(ex))
+                log.warning("W&B could not start in mode %s: %s", attempt, first_line(ex))
                 wandb.teardown()  # its service would otherwise call the run's id "in use" at the next attempt
                 continue
             where = f"kept in {Path(run.dir).parent} for `wandb sync`" if attempt == "offline" else run.url
@@ -134,7 +134,7 @@ class Telling:
         try:
             tell(self._run)
         except Exception as ex:  # whatever a foreign service fails of, the run goes on; said once
-            log.warning("W&B logging failed and is off from here (%s); metrics.jsonl has everything", _first_line(ex))
+            log.warning("W&B logging failed and is off from here (%s); metrics.jsonl has everything", first_line(ex))
             self._run = None
 
 
@@ -155,9 +155,5 @@ def has_key() -> bool:
     try:
         return file.is_file() and netrc.netrc(file).authenticators(host) is not None
     except (netrc.NetrcParseError, OSError) as ex:
-        log.warning("%s cannot be read (%s): no W&B key is taken from it", file, _first_line(ex))
+        log.warning("%s cannot be read (%s): no W&B key is taken from it", file, first_line(ex))
         return False
-
-
-def _first_line(ex: BaseException) -> str:
-    return (str(ex).strip().splitlines() or [type(ex).__name__])[0]

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
-from rlx.core.error import UserError
+from rlx.core.error import UserError, first_line
 from rlx.world.bad_record import RecordError, kind_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
@@ -98,9 +98,9 @@ class PreferenceSource:
             rows = datasets.load_dataset(name, self.subset, split=self.split, revision=self.revision)
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             made = isinstance(error, datasets.exceptions.DatasetGenerationError)
-            first_line = str((made and error.__cause__) or error).strip().split("\n")[0] or type(error).__name__
+            reason = first_line((error.__cause__ if made else None) or error)
             asked = f"world.subset={self.subset}, world.split={self.split}, world.revision={self.revision}"
-            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {first_line}") from error
+            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {reason}") from error
         finally:
             log.setLevel(level)
         for number, row in enumerate(rows, start=1):
@@ -209,5 +209,4 @@ def _parquet(path: Path) -> Iterator[Record]:
                 number += 1
                 yield Record(f"{path}, record {number}", row)
     except (pyarrow.ArrowException, OSError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: not a whole Parquet file: {first_line}") from error
+        raise UserError(f"{path}: not a whole Parquet file: {first_line(error)}") from error

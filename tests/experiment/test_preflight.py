@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import rlx.model
 from rlx.cli import main
+from rlx.model.tokens import encode_prompt
 
 BASE = Path(rlx.model.__path__[0]) / "lab_base"
 PAIRS = [{"prompt": f"why is it so {i} ?", "chosen": f"because {i} .", "rejected": "no ."} for i in range(40)]
@@ -200,3 +201,15 @@ def test_a_context_that_is_shorter_than_prompt_and_completion_is_refused(here, c
 def test_more_prompts_than_there_are_is_said_by_the_plan(here, caplog):
     assert main(["plan", *WORDS, "evaluation.final_num_prompts=5000"]) == 0
     assert "evaluation.final_num_prompts=5000: there are " in caplog.text
+
+
+def test_no_more_held_out_prompts_are_encoded_than_are_asked_for(here, monkeypatch):
+    encoded = []
+
+    def counted(tokenizer, text):
+        encoded.append(text)
+        return encode_prompt(tokenizer, text)
+
+    monkeypatch.setattr("rlx.engine.prompts.encode_prompt", counted)
+    assert main(["plan", *WORDS, "evaluation.num_prompts=2", "evaluation.final_num_prompts=3"]) == 0
+    assert len(encoded) == 3

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -59,3 +60,20 @@ def test_no_other_module_names_a_part_of_its_own():
     """`store.py` stages artefacts under a lock, and `doctor.py` reports what a killed build left there."""
     named = {path.name for path in RLX.rglob("*.py") if re.search(r'\.(part|tmp)\b["}]', path.read_text())}
     assert named == {"atomic.py", "store.py", "doctor.py"}
+
+
+def test_content_and_name_are_on_the_disk_before_the_file_counts_as_written(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, Path.replace
+
+    def synced(descriptor):
+        done.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def replaced(part, path):
+        done.append("replaced")
+        return replace(part, path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    atomic.write(tmp_path / "a.txt", "text")
+    assert done == [(tmp_path / "a.txt").stat().st_ino, "replaced", tmp_path.stat().st_ino]

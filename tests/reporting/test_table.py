@@ -2,6 +2,7 @@ import dataclasses
 
 from rlx.reporting.judges import table
 from rlx.reporting.table import artefacts, costs, duration, left_out, percent, provenance
+from rlx.run.columns import Columns
 from rlx.run.record import load_record
 from tests.synthetic_run import write_run
 
@@ -29,7 +30,7 @@ def test_what_was_left_out_is_counted_the_unreadable_lines_included(tmp_path):
 def test_rollouts_in_which_the_penalty_hides_the_proxy_are_counted(tmp_path):
     record = load_record(write_run(tmp_path, num_steps=4))
     shares = [0.2, 0.91, 0.99, 0.9]
-    rows = [row | {"objective/penalty_share": share} for row, share in zip(record.train, shares, strict=True)]
+    rows = Columns([{"step": i, "objective/penalty_share": share} for i, share in enumerate(shares, 1)])
     said = "the penalty made more than 90 % of the reward's variance in 2 of 4 rollouts"
     assert any(line.startswith(said) for line in left_out(dataclasses.replace(record, train=rows)))
     assert not any("the reward's variance" in line for line in left_out(record))

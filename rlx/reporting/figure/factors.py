@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlx.reporting.figure.style import BAD, GOOD, QUIET, EndLabel, label_ends, new, signed, step_axis, zero_line
+from rlx.reporting.figure.thinned import thinned
 from rlx.run.record import RunRecord
 
 TITLE = "Which factor of gold is sacrificed"
@@ -30,7 +31,8 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         values = change / spreads[name]
         end = values[-1]
         colour = QUIET if abs(end) < UNMOVED else GOOD if end > 0 else BAD
-        axis.plot(steps, values, color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=2 + (colour != QUIET))
+        keep, above = thinned(values), 2 + (colour != QUIET)
+        axis.plot(steps[keep], values[keep], color=colour, linewidth=1.8, marker="o", markersize=3.5, zorder=above)
         labels.append(EndLabel(steps[-1], end, f"{shortened(name)} {signed(end)}", colour))
     if record.bon:
         ns = record.series("bon", "bon/n")[0]

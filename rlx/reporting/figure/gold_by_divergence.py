@@ -33,9 +33,10 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
     gold, proxy = record.standardised("gold"), record.standardised("proxy")
     if gold is None or proxy is None:
         return None
+    measured = set(proxy.steps)
     for name, origin in (("objective/sqrt_kl_start", "the start policy"), ("objective/sqrt_kl", "the reference")):
         at = dict(zip(*record.series("heldout", name), strict=True))
-        steps = [step for step in gold.steps if step in at and step in proxy.steps]
+        steps = [step for step in gold.steps if step in at and step in measured]
         if len(steps) > 1:
             x = np.array([at[step] for step in steps])
             figure = draw_proxy_gold(x, f"√KL from {origin} (√nats)", only(gold, steps), only(proxy, steps))

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlx.reporting.figure.style import INK, QUIET, new, step_axis
+from rlx.reporting.figure.thinned import thinned
 
 
 class Panel(NamedTuple):
@@ -37,9 +38,12 @@ def draw_panels(panels: list[Panel]) -> Figure:
 def _fill(axis: Axes, panel: Panel) -> None:
     title = panel.title
     if panel.quiet is not None:
-        axis.plot(*panel.quiet, color=QUIET, linewidth=0.9, zorder=2)
+        quiet = thinned(panel.quiet[1])
+        axis.plot(panel.quiet[0][quiet], panel.quiet[1][quiet], color=QUIET, linewidth=0.9, zorder=2)
     points = "o" if len(panel.values) <= 20 else None
-    axis.plot(panel.steps, panel.values, color=panel.colour, marker=points, markersize=3.5, linewidth=1.6, zorder=3)
+    keep = thinned(panel.values)
+    steps, values = panel.steps[keep], panel.values[keep]
+    axis.plot(steps, values, color=panel.colour, marker=points, markersize=3.5, linewidth=1.6, zorder=3)
     if panel.explodes and panel.values.max() > 100:
         axis.set_yscale("symlog", linthresh=1.0)
         title += " (log scale)"

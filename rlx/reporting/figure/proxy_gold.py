@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rlx.reporting.figure.style import GOLD, PROXY, EndLabel, label_ends, new, signed, step_axis, zero_line
+from rlx.reporting.figure.thinned import thinned
 from rlx.run.record import Standardised
 
 COMMENSURATE = 6.0  # beyond this ratio of the two spans one curve would be flat: they get a panel each
@@ -44,12 +45,13 @@ def draw_proxy_gold(
 
 
 def _curve(axis: Axes, x: np.ndarray, score: Standardised, colour: str, marker: str) -> None:
-    known = np.isfinite(score.low) & np.isfinite(score.high)
+    keep = thinned(score.values)
+    x, values, low, high = x[keep], score.values[keep], score.low[keep], score.high[keep]
+    known = np.isfinite(low) & np.isfinite(high)
     # Bars rather than a band: along sqrt(KL) a run may turn back, and a band would fold over itself.
-    below, above = score.values - score.low, score.high - score.values
-    errors = np.clip(np.stack([below, above])[:, known], 0, None)
-    axis.errorbar(x[known], score.values[known], errors, fmt="none", ecolor=colour, alpha=0.35, elinewidth=3, zorder=2)
-    axis.plot(x, score.values, color=colour, marker=marker, zorder=3)
+    errors = np.clip(np.stack([values - low, high - values])[:, known], 0, None)
+    axis.errorbar(x[known], values[known], errors, fmt="none", ecolor=colour, alpha=0.35, elinewidth=3, zorder=2)
+    axis.plot(x, values, color=colour, marker=marker, zorder=3)
 
 
 def _mark_peak(axis: Axes, x: np.ndarray, gold: Standardised, place: str) -> None:

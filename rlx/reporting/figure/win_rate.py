@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rlx.reporting.figure.style import GOLD, EndLabel, label_ends, new, step_axis, zero_line
+from rlx.reporting.figure.thinned import thinned
 from rlx.run.record import RunRecord
 
 TITLE = "Against the start policy, prompt by prompt"
@@ -23,9 +24,10 @@ def draw(record: RunRecord) -> tuple[Figure, str] | None:
         return None
     figure, (axis,) = new(3.0)
     zero_line(axis, 50)
+    keep = thinned(rate)
     if len(low) == len(high) == len(steps):
-        axis.fill_between(steps, 100 * low, 100 * high, color=GOLD, alpha=0.22, linewidth=0)
-    axis.plot(steps, 100 * rate, color=GOLD, marker="o")
+        axis.fill_between(steps[keep], 100 * low[keep], 100 * high[keep], color=GOLD, alpha=0.22, linewidth=0)
+    axis.plot(steps[keep], 100 * rate[keep], color=GOLD, marker="o")
     axis.set_ylim(0, 100)
     axis.set_yticks(np.arange(0, 101, 25))
     axis.set_ylabel("win rate, %")
