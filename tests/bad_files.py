@@ -53,13 +53,19 @@ def _fifo(path: Path, what: bool) -> None:
     os.mkfifo(path)
 
 
-def _pairs(path: Path, what: int, then: str = "", fields: Mapping[str, Any] | None = None) -> None:
-    """So many good pairs as JSON Lines, `{i}` in the text of `fields` being the number of each, and then more text."""
+def _pairs(
+    path: Path, what: int, then: str = "", fields: Mapping[str, Any] | None = None, blanks: int | None = None
+) -> None:
+    """So many good pairs as JSON Lines, `{i}` in the text of `fields` being the number of each, and then more text. With
+    `blanks`, one JSON list after so many blanks."""
     fields = fields or {"prompt": "why is it so {i} ?", "chosen": "because {i} .", "rejected": "no ."}
-    rows = (
+    rows = [
         {key: value.replace("{i}", str(i)) if isinstance(value, str) else value for key, value in fields.items()}
         for i in range(what)
-    )
+    ]
+    if blanks is not None:
+        path.write_text(" " * blanks + json.dumps(rows), encoding="utf-8")
+        return
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + then, encoding="utf-8")
 
 
@@ -96,6 +102,8 @@ def _config(path: Path, what: str, set: Mapping[str, Any]) -> None:
 def _finished(path: Path, what: str, files: Mapping[str, Any] | None = None, without: tuple[str, ...] = ()) -> None:
     """A run directory as `rlx train` leaves it, of the kind hacked, better or flat; some files written over or removed."""
     write_run(path, kind=what, num_steps=20, num_prompts=16, num_samples=16)
+    config = checked(compose([f"name={path.name}", "num_steps=20"])[0].config)
+    (path / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for name in without:
         (path / name).unlink()
     for name, content in (files or {}).items():

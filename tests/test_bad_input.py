@@ -30,18 +30,18 @@ ENDS = "..."  # in an expected line, whatever stands there
 
 
 def entries() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """The name of each case, its theme and itself."""
+    """The name of each case, its theme and itself, which knows whether it is slow."""
     for path in sorted(FOLDER.glob("*.yaml")):
         theme = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         for number, case in enumerate(theme.pop("cases")):
-            yield f"{path.stem}-{number}", theme, case
+            slow = case.get("builds", False) or number % theme["fast"] > 0
+            yield f"{path.stem}-{number}", theme, case | {"slow": slow}
 
 
-def marks(theme: dict[str, Any], case: dict[str, Any]) -> list[Any]:
-    return [pytest.mark.slow] if case.get("slow", theme.get("slow", False)) else []
-
-
-CASES = [pytest.param(theme, case, id=name, marks=marks(theme, case)) for name, theme, case in entries()]
+CASES = [
+    pytest.param(theme, case, id=name, marks=[pytest.mark.slow] if case["slow"] else [])
+    for name, theme, case in entries()
+]
 
 
 @functools.cache

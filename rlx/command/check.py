@@ -203,7 +203,14 @@ def _worded(error: ValidationError, value: Any, key: str) -> str:
     ]
     names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
     near = nearest(value, names) if isinstance(value, str) else ""
-    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}{'' if place else _several(value, key)}"
+    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}{_without_space(value)}{'' if place else _several(value, key)}"
+
+
+def _without_space(value: Any) -> str:
+    """For {a:1}, which YAML reads as a key without a value."""
+    if not isinstance(value, Mapping) or not any(":" in str(name) and item is None for name, item in value.items()):
+        return ""
+    return "; write a space after each colon: {a: 1}"
 
 
 def _several(value: Any, key: str) -> str:

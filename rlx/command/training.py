@@ -55,12 +55,20 @@ def unsaid() -> Iterator[None]:
 def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:
     """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts); as `train_one`
     where it is done."""
-    outer.check(checked(load_config(path)))
+    outer.check(_checked_file(path))
     if state_of(path.parent).state == "done":
         if outer.rank():
             return 0
         return _complete(path.parent, report)
     return _run(path, run)
+
+
+def _checked_file(path: Path) -> dict[str, Any]:
+    config = load_config(path)
+    try:
+        return checked(config)
+    except UserError as error:
+        raise UserError(f"{short_path(path)}: {error}") from error
 
 
 def _follow(config: Mapping[str, Any], run: Callable[[], Run]) -> int:
