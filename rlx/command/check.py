@@ -203,7 +203,8 @@ def _worded(error: ValidationError, value: Any, key: str) -> str:
     ]
     names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
     near = nearest(value, names) if isinstance(value, str) else ""
-    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}{_without_space(value)}{'' if place else _several(value, key)}"
+    more = near + _without_space(value) + ("" if place else _several(value, key))
+    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{more}"
 
 
 def _without_space(value: Any) -> str:

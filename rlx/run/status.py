@@ -50,7 +50,7 @@ def state_of(run_dir: Path) -> RunState:
 
 
 def status_of(run_dir: Path) -> dict[str, Any]:
-    """Return all of status.json as it was written; {} if there is none. Raises UserError if it is not JSON."""
+    """Return all of status.json as it was written; {} if there is none. Raises UserError if it is no JSON object."""
     try:
         found = json.loads((run_dir / STATUS).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -18,7 +18,15 @@ from rlx.world.bad_record import RecordError, kind_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
 # The kinds of data that `datasets` tells apart in a folder.
-OF_DATASETS = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".arrow": "arrow"}  # fmt: skip
+OF_DATASETS = {
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 KINDS = "a file (.jsonl, .json, either with .gz, .parquet), a folder of them, or a dataset on the Hub (owner/name)"
 
