@@ -9,7 +9,7 @@ COMPARE ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench gpu-check docs clean
+.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench gpu-check docs clean
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
@@ -76,6 +76,15 @@ report: setup ## write a run's report again: make report RUN=runs/...
 
 plan: setup ## what the main job would build and cost (ARGS= as for train)
 	$(BIN)/rlx plan $(or $(ARGS),reward=warm reference=soup)
+
+claim: setup ## test what a paper claims: make claim ARGS="uwo_bon"; ARGS=--list shows all
+	$(BIN)/rlx claim $(or $(ARGS),--list)
+
+results: setup ## test every claim (hours on two cores; resumes) and write docs/results.md
+	$(BIN)/rlx claim all --to docs $(ARGS)
+
+slurm-claims: setup ## the runs of claims as jobs: make slurm-claims ARGS=all PARTITION=...; then make results
+	$(BIN)/rlx submit claim $(or $(ARGS),all) $(CLUSTER)
 
 doctor: setup ## is this machine ready?
 	$(BIN)/rlx doctor

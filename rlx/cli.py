@@ -22,6 +22,7 @@ PLAIN = {
     "evaluate": "measure a finished run again: other prompts, another sampling, another gold",
     "compare": "one run against another on the same held-out prompts, from the samples that both have kept",
     "status": "how runs stand: done, running, in the queue, interrupted, failed, and why",
+    "claim": "test what a paper claims: run its cells, judge the difference over data seeds; --list shows all",
     "survey": "which factors of a survey matter: a CSV's, or a synthetic one's; models held to a reference importance",
     "report": "write a run's report.html again, or compare the runs of a sweep",
     "doctor": "is this machine ready, or a model (model=pretrained model.path=...)? what is missing, and what to do about it",
@@ -110,8 +111,13 @@ def _composed(verb: str, arguments: list[str]) -> int:
         return importlib.import_module("rlx.submit").run_again(path)
     if verb == "prepare" and (sweep_dir := _sweep_dir(arguments)) is not None:
         return importlib.import_module("rlx.prepare").run_sweep(sweep_dir)
-    refuse_unread(verb, arguments)
-    cells = compose(arguments)
+    if verb in ("plan", "submit") and arguments[:1] == ["claim"]:
+        from rlx.command.claim import cells_for
+
+        cells = cells_for(verb, _Parser(prog=f"rlx {verb} claim", allow_abbrev=False), arguments[1:])
+    else:
+        refuse_unread(verb, arguments)
+        cells = compose(arguments)
     if not cells:  # --cfg, --info: Hydra has shown it
         return 0
     if verb == "submit":
@@ -162,7 +168,14 @@ def _sweep_dir(arguments: list[str]) -> Path | None:
 def _plain(verb: str, arguments: list[str]) -> int:
     parser = _Parser(prog=f"rlx {verb}", description=f"{PLAIN[verb][0].upper()}{PLAIN[verb][1:]}.", allow_abbrev=False)
     if verb == "doctor":
-        return _doctor(parser, arguments)
+        from rlx.command.doctor import config_of
+
+        return _run_of("doctor")(*config_of(parser, arguments))
+    if verb == "claim":
+        from rlx.command import claim
+
+        typed = claim.typed(parser, arguments)
+        return _run_of("claim")(claim.declared_by(typed), not typed.no_run, typed.to)
     from rlx.run.find import existing_run
 
     if verb == "status":
@@ -252,26 +265,6 @@ def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
     if plan:
         return module.plan_decoded([job])
     return module.run_decoded(job, words) if decodes(job.decoder) else module.run(run_dir, job.config, others)
-
-
-def _doctor(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
-    """`rlx doctor`, of this machine; `rlx doctor key=value ...`, of the model that a run would start from."""
-    told = (
-        "settings of rlx train, e.g. model=pretrained model.path=PATH: check that model, and whether a run of it fits"
-    )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=told)
-    words = parser.parse_args(arguments).overrides
-    if not words:
-        return _run_of("doctor")()
-    from rlx.command.check import checked
-    from rlx.command.compose import compose
-
-    if other := next((word for word in words if "=" not in word), None):
-        raise UserError(f"{other}: rlx doctor takes key=value, e.g. model=pretrained model.path={other}")
-    chosen = dict(word.split("=", 1) for word in words)
-    if "world" not in chosen and not chosen.get("model", "lab").startswith("lab"):
-        words = ["world=preferences", "world.path=-", *words]  # which real models read; the data is not looked at
-    return _run_of("doctor")(checked(compose(words)[0].config))
 
 
 def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:

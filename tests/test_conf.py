@@ -10,12 +10,13 @@ from rlx.command.check import GROUPS, checked
 from rlx.command.compose import compose, conf_dir
 from rlx.command.decoding import decoders_of
 from rlx.command.usage import default_choices, description
-from rlx.command.wording import MEASURING_GROUPS
+from rlx.command.wording import CLAIMS, MEASURING_GROUPS
 from rlx.core.signature import ClassSource, signature
 
 ROOT = Path(__file__).parents[1]
 SCALES = sorted((conf_dir() / "scale").glob("*.yaml"))
-YAMLS = sorted({path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()} - set(SCALES))
+DECLARED = {*SCALES, *(conf_dir() / CLAIMS).glob("*.yaml")}  # no choices of a class
+YAMLS = sorted({path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()} - DECLARED)
 FOLDERS = sorted({path.relative_to(conf_dir()).parts[0] for path in YAMLS})
 
 

@@ -17,6 +17,7 @@ from rlx.command.data import with_absolute_paths
 from rlx.command.places import check_places
 from rlx.command.rules import broken_rule
 from rlx.command.wording import no_setting
+from rlx.core.claim import Claim
 from rlx.core.error import UserError, nearest
 from rlx.core.settings import PlanSettings, Settings, SlurmSettings, SweepSettings
 from rlx.core.signature import Keyword, Signature, signature
@@ -107,6 +108,12 @@ def checked_survey(node: Any) -> SurveySettings:
     """The settings of `rlx survey`. Raises UserError as `checked` does."""
     values = _checked_keywords(node, _signature_of(SurveySettings), "")
     return TypeAdapter(SurveySettings).validate_python(values)
+
+
+def checked_claim(node: Any) -> Claim:
+    """What a file of conf/claim declares. Raises UserError as `checked` does."""
+    values = _checked_keywords(node, _signature_of(Claim), "")
+    return TypeAdapter(Claim).validate_python(values)
 
 
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlx.command.claim import names
 from rlx.command.compose import conf_dir, parse, run_hydra
+from rlx.command.wording import CLAIMS
 
 
 def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[str]) -> int:
@@ -18,7 +20,11 @@ def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[
             print(" ".join(word for word in [*composed, *plain] if word.startswith(start)))
             return 0
         if words[1] not in composed:
-            if words[1] in plain:
+            if words[1] == CLAIMS:
+                print(
+                    " ".join(name for name in ("all", *names()) if name.startswith(words[-1] if len(words) > 2 else ""))
+                )
+            elif words[1] in plain:
                 print(" ".join(_run_dirs(words[-1] if len(words) > 2 and not line.endswith(" ") else "")))
             return 0
         os.environ["COMP_LINE"] = line.replace(f"{words[1]} ", "", 1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlx.command.wording import MEASURING_GROUPS, of_hydra
+from rlx.command.wording import CLAIMS, MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
 from rlx.core.trust import trust_choices_in
 
@@ -91,6 +91,19 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
         return found
     except Exception as error:
         raise _worded(error, arguments, composition.keys()) from error
+
+
+def compose_lines(lines: Sequence[Sequence[str]]) -> list[ComposedRun]:
+    """A cell for each line of overrides; what several lines choose alike is composed once. Raises UserError as `compose`."""
+    from rlx.command.composition import Composition
+
+    composition, found = Composition(conf_dir(), None), []
+    for line in lines:
+        try:
+            found += [_cell(*cell) for cell in composition.cells(line, sweeps=False)]
+        except Exception as error:
+            raise _worded(error, line, composition.keys()) from error
+    return found
 
 
 def shows(asked: Any) -> bool:
@@ -266,6 +279,6 @@ def known_keys(arguments: Sequence[str]) -> list[str]:
 def groups(extra: Path | None = None) -> list[str]:
     """The groups of the config directories that a run is composed of; `supervised` fills two slots."""
     found = {path.name for root in (conf_dir(), extra) if root for path in root.iterdir() if path.is_dir()}
-    found -= set(MEASURING_GROUPS)
+    found -= {*MEASURING_GROUPS, CLAIMS}
     slots = {"supervised@sft", "supervised@reward_model"} if "supervised" in found else set()
     return sorted((found - {"supervised", "hydra"}) | slots)

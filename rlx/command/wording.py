@@ -7,6 +7,7 @@ from rlx.core.error import UserError, nearest, unknown
 
 # Groups of `rlx evaluate` alone, no part of any run, with the choice that is made unless another is.
 MEASURING_GROUPS = {"decoder": "plain"}
+CLAIMS = "claim"  # the folder of conf/ whose files are no choices of a run
 MOVED = {
     "optimizer.reward_clip": "proxy.clip",
     "optimizer.missing_eos_penalty": "proxy.missing_eos_penalty",
