@@ -71,6 +71,7 @@ def here(tmp_path, monkeypatch, composed_once):
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(logging.getLogger("rlx"), "propagate", True)  # a run that began has its own handlers
     monkeypatch.setattr("rlx.train.launch", accepted)
     monkeypatch.setattr("rlx.command.sweep._start", accepted)
     monkeypatch.setenv("RLX_RUNS", "runs")
