@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCKED ?=
 ARGS ?=
 RUN ?=
 COMPARE ?=
@@ -9,7 +11,11 @@ COMPARE ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench gpu-check docs clean
+=======
+.PHONY: help setup lock check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench gpu-check docs clean
+>>>>>>> mends25
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
@@ -29,12 +35,27 @@ CLUSTER = $(if $(COMPUTE),$(if $(findstring compute=,$(ARGS)),,compute=$(COMPUTE
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.done ## .venv with rlx and everything for development (PYTHON=python3.12 for another Python)
+setup: $(VENV)/.done ## .venv with rlx and everything for development (PYTHON=python3.12 for another Python, LOCKED=1: hashes checked)
 
-$(VENV)/.done: pyproject.toml
+# LOCKED=1: each file's hash must be that of requirements.lock. Of torch, which every platform has another file of, the version is.
+$(VENV)/.done: pyproject.toml $(if $(LOCKED),requirements.lock)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+ifneq ($(LOCKED),)
+	$(PIP) install --require-hashes --no-deps -r requirements.lock
+	$(PIP) install "$$(sed -n 's/^# \(torch==.*\)/\1/p' requirements.lock)"
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+else
+	$(PIP) install -e '.[dev]'
+endif
 	touch $@
+
+lock: setup ## requirements.lock anew, of what is installed in .venv and of what other platforms need beside it
+	test -x build/uv/bin/uv || $(PIP) install --target build/uv uv
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9]*$$//' > build/installed.txt
+	printf 'hatchling\neditables\n' | build/uv/bin/uv pip compile --quiet pyproject.toml - --extra dev --universal --python-version 3.11 \
+		--generate-hashes -c build/installed.txt --no-emit-index-url --no-annotate --no-header -o build/all.lock
+	awk '/^torch==/ {print "# " $$1} /^[a-z0-9]/ {kept = !/^(torch|triton|nvidia-|cuda-)/} kept' build/all.lock > requirements.lock
 
 check: setup ## style, types and the layers of the architecture
 	$(BIN)/ruff check .

@@ -144,7 +144,6 @@ def test_a_mistake_is_answered_in_one_line_and_what_is_legitimate_passes(
         monkeypatch.setattr(Store, "fetch", accepted)
     for name, value in {**theme.get("env", {}), **case.get("env", {})}.items():
         monkeypatch.setenv(name, value)
-    caplog.set_level(logging.CRITICAL, logger="transformers")
     code, out, err, changed = answer(theme, case, here, capsys)
     said = [line for line in err.splitlines() if line.startswith("rlx: ")]
     if "because" in case:  # legitimate

@@ -11,6 +11,7 @@ from rlx.core.signature import constant
 from rlx.reporting.description import describe, model_name
 from rlx.reporting.evidence import gather
 from rlx.reporting.judges import about_gold, about_proxy
+from rlx.reporting.page import storable
 from rlx.reporting.table import artefacts, measured
 from rlx.reporting.verdict import bounds, number, verdict
 from rlx.run.record import RunRecord
@@ -44,7 +45,7 @@ def model_card(record: RunRecord) -> str:
         "## Citation",
         citations(record),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return storable("\n\n".join(part for part in parts if part) + "\n")
 
 
 def front_matter(record: RunRecord) -> str:
@@ -131,8 +132,10 @@ def origin(record: RunRecord) -> str:
         lines.append(f"- commit: `{git['commit']}`{' with uncommitted changes' if git.get('dirty') else ''}")
     lines += [f"- packages: {packages}"] if packages else []
     lines += [f"- {name}: `{address}`" for name, address in artefacts(record)]
-    command = provenance.get("command")
-    return "\n".join(lines) + (f"\n\n```\n{command}\n```" if command else "")
+    command = str(provenance.get("command") or "")
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))  # which nothing in it closes
+    text = html.escape("\n".join(lines), quote=False)
+    return text + (f"\n\n{fence}\n{command}\n{fence}" if command else "")
 
 
 def groups_of(record: RunRecord) -> list[str]:

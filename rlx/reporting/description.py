@@ -23,8 +23,9 @@ def describe(record: RunRecord) -> str:
     reward = title(record, "reward")
     reference = title(record, "reference")
     noise = (part("world") or {}).get("label_noise")
-    flipped = noise and record.members  # gold has none
-    labels = f" trained on preferences of which {100 * noise:g} % are flipped" if flipped else ""
+    labels = ""
+    if noise and record.members:  # gold has none
+        labels = f" trained on preferences of which {100 * noise:g} % are flipped"
     if record.cleaning:
         labels += f"{',' if labels else ' trained on preferences'} {title(record, 'cleaner')}"
     if any(member.get("held_to") for member in record.members):

@@ -24,7 +24,13 @@ def page(template: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return environment.get_template(template).render(**values)
+    return storable(environment.get_template(template).render(**values))
+
+
+def storable(text: str) -> str:
+    """Return `text` as UTF-8 can hold it: halves of characters, as a name on the command line that is no UTF-8 has, become
+    \\udXXX."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def pictures(figures: Sequence[FigureFile]) -> list[Picture]:

@@ -16,7 +16,7 @@ import torch
 
 from rlx.artefact.store import Recipe, Store
 from rlx.core.error import UserError
-from rlx.core.jsonl import read_rows
+from rlx.core.jsonl import read_rows, write_rows
 from rlx.core.seed import seed_of
 from rlx.core.world import Completion, Judge, Pair, Prompt, Split, World
 from rlx.model.recipe import Model
@@ -219,9 +219,10 @@ def parts(train: Sequence[Preference], heldout: Sequence[Preference]) -> dict[st
 
 def write(path: Path, pairs: Sequence[Preference]) -> None:
     """One JSON object a line: prompt_id, prompt, chosen, rejected, chosen_ended, rejected_ended, flipped."""
-    with path.open("w", encoding="utf-8") as file:
-        for pair in pairs:
-            row = {
+    write_rows(
+        path,
+        (
+            {
                 "prompt_id": pair.prompt.id,
                 "prompt": pair.prompt.text,
                 "chosen": pair.chosen.text,
@@ -230,7 +231,9 @@ def write(path: Path, pairs: Sequence[Preference]) -> None:
                 "rejected_ended": pair.rejected.ended,
                 "flipped": pair.flipped,
             }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            for pair in pairs
+        ),
+    )
 
 
 def read(path: Path) -> list[Preference]:

@@ -67,7 +67,7 @@ class StartCompletions:
                 lengths = processes.concatenated(drawn.mask_NGT.sum(-1).flatten().tolist())
                 for prompt, text, length in zip(prompts, texts, lengths, strict=True):
                     row = {"prompt_id": prompt.id, "completion": text.text, "ended": text.ended, "length": length}
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    file.write(json.dumps(row) + "\n")
                 bar.advance(len(prompts))
 
 
