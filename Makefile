@@ -11,11 +11,7 @@ COMPARE ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench gpu-check docs clean
-=======
-.PHONY: help setup lock check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan doctor bench gpu-check docs clean
->>>>>>> mends25
+.PHONY: help setup lock check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench gpu-check docs clean
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
