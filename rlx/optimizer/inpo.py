@@ -4,7 +4,7 @@ One rollout is one iteration t: the policy that drew it is pi_t, and its minibat
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from rlx.core.paper import Paper
 from rlx.core.policy_optimizer import Needs
 from rlx.core.regularizer import Regularizer
 from rlx.core.rollout import Batch, PolicyOutput, ScoredRollout, Selection
+from rlx.optimizer._pairs import Oracle, Pairing, gap, pairs_of, selected
 
 
 def inpo_loss(h_B: Tensor, eta: float) -> Tensor:
@@ -28,45 +29,6 @@ def log_ratio_gap(link_gap_B: Tensor, previous_gap_B: Tensor, tau: float, eta: f
     With chi2's link z + log z it is the optimality condition of the same game regularised by that divergence.
     """
     return (tau / eta) * link_gap_B + (1 - tau / eta) * previous_gap_B
-
-
-def bradley_terry(rewards_NG: Tensor) -> Tensor:
-    """P(y_i > y_j) = sigmoid(r_i - r_j), (N, G, G); r in the unit of a reward model's own loss, not in SD."""
-    return (rewards_NG[:, :, None] - rewards_NG[:, None, :]).sigmoid()
-
-
-def best_worst(preferences_NGG: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Winner and loser (N,): highest and lowest mean preference over the others; all pairs are kept."""
-    means_NG = preferences_NGG.mean(-1)
-    winner = means_NG.argsort(dim=-1, descending=True, stable=True)[:, 0]
-    loser = means_NG.argsort(dim=-1, descending=False, stable=True)
-    loser = torch.where(loser[:, 0] == winner, loser[:, -1], loser[:, 0])
-    return winner, loser, torch.ones_like(winner, dtype=torch.bool)
-
-
-def iid(preferences_NGG: Tensor, uniforms_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The first two draws, the winner drawn with their preference probability: the pairs that Proposition 6 is about."""
-    first_wins = uniforms_N < preferences_NGG[:, 0, 1]
-    winner = torch.where(first_wins, 0, 1)
-    return winner, 1 - winner, torch.ones_like(first_wins)
-
-
-def tournament(preferences_NGG: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Knock-out of neighbours; winners play on for the best, losers for the worst, and the pair is kept if the best then
-    beats the worst. 3 G / 2 - 1 comparisons (11 at G = 8); a tie goes to the first. G must be a power of two, 2 or more."""
-    rows = torch.arange(len(preferences_NGG))
-
-    def play(entrants_NE: Tensor) -> tuple[Tensor, Tensor]:
-        """Who goes on and who does not."""
-        a, b = entrants_NE[:, 0::2], entrants_NE[:, 1::2]
-        first_wins = preferences_NGG[rows[:, None], a, b] >= 0.5
-        return torch.where(first_wins, a, b), torch.where(first_wins, b, a)
-
-    winners, losers = play(torch.arange(preferences_NGG.shape[1]).expand(len(rows), -1))
-    while winners.shape[1] > 1:
-        winners, losers = play(winners)[0], play(losers)[1]
-    winner, loser = winners[:, 0], losers[:, 0]
-    return winner, loser, preferences_NGG[rows, winner, loser] > 0.5
 
 
 @dataclass(frozen=True)
@@ -96,8 +58,8 @@ class INPO:
     num_epochs: PositiveInt
     num_minibatches: PositiveInt
     eta: Positive
-    pairing: Literal["tournament", "best_worst", "iid"]
-    oracle: Literal["reward", "preference"]
+    pairing: Pairing
+    oracle: Oracle
 
     @property
     def needs(self) -> Needs:
@@ -105,37 +67,7 @@ class INPO:
 
     def select(self, scored: ScoredRollout, regularizer: Regularizer, beta: float) -> Selection:
         """One pair (winner, loser) of each prompt's completions; a pair that the final check rejects counts nothing."""
-        preferences = (
-            bradley_terry(scored.raw_std * scored.scores_NG) if self.oracle == "reward" else scored.preferences_NGG
-        )
-        assert preferences is not None, "oracle=preference needs a world with a preference model"
-        if self.pairing == "tournament":
-            winner, loser, kept = tournament(preferences)
-        elif self.pairing == "best_worst":
-            winner, loser, kept = best_worst(preferences)
-        else:
-            winner, loser, kept = iid(
-                preferences, torch.rand(len(preferences), generator=torch.Generator().manual_seed(scored.seed))
-            )
-        pair_NK = torch.stack([winner, loser], dim=1)
-
-        def take(x_NGT: Tensor) -> Tensor:
-            return x_NGT.gather(1, pair_NK[..., None].expand(-1, -1, x_NGT.shape[-1]))
-
-        credit = {
-            "old_logps": take(scored.logps_NGT).sum(-1),
-            "ref_logps": take(scored.ref_logps_NGT).sum(-1),
-            "kept": kept.float(),
-        }
-        rows = torch.arange(len(winner))
-        metrics = {
-            "inpo/kept_pairs": kept.float().mean().item(),
-            "inpo/preference": preferences[rows, winner, loser].mean().item(),
-            "inpo/score_gap": (scored.scores_NG[rows, winner] - scored.scores_NG[rows, loser]).mean().item(),
-        }
-        return Selection(
-            scored.prompt_ids_NP, scored.prompt_mask_NP, take(scored.ids_NGT), take(scored.mask_NGT), credit, metrics
-        )
+        return selected(scored, pairs_of(scored, self.pairing, self.oracle), "inpo")
 
     def loss(
         self, output: PolicyOutput, batch: Batch, regularizer: Regularizer, beta: float
@@ -154,8 +86,3 @@ class INPO:
                 "inpo/order": ((gap(logps_NK) > 0) * kept_N).sum() / batch.num_prompts,
             }
         return loss, metrics
-
-
-def gap(x_NK: Tensor) -> Tensor:
-    """Winner minus loser, (N,)."""
-    return x_NK[:, 0] - x_NK[:, 1]

@@ -5,7 +5,8 @@ import torch
 import yaml
 
 from rlx.command.compose import conf_dir
-from rlx.optimizer.inpo import best_worst, bradley_terry, iid, inpo_loss, log_ratio_gap, tournament
+from rlx.optimizer._pairs import best_worst, bradley_terry, iid, tournament
+from rlx.optimizer.inpo import inpo_loss, log_ratio_gap
 from rlx.regularizer.chi2 import Chi2
 from rlx.regularizer.kl import KL
 

@@ -7,7 +7,7 @@ from made_of import made_of
 
 from rlx.core.error import UserError
 from rlx.model.score_head import load_reward_model, score_rows
-from rlx.optimizer.inpo import bradley_terry
+from rlx.optimizer._pairs import bradley_terry
 from rlx.reward.ensemble_mean import EnsembleMean
 from rlx.reward.ensemble_uwo import EnsembleUWO
 from rlx.reward.ensemble_wco import EnsembleWCO
