@@ -91,6 +91,6 @@ def need(one: NeedFound) -> str:
 def expected(claim: Claim) -> str:
     """What the paper says of the first arm."""
     first, second = claim.contrast
-    measure = MEASURES[claim.measure][0]
+    measure = MEASURES[claim.measure][0].partition(",")[0]  # without its unit
     return {"more": f"{first} has more {measure} than {second}", "less": f"{first} has less {measure} than {second}",
             "same": f"{first} and {second} have the same {measure}"}[claim.expect]  # fmt: skip
