@@ -146,7 +146,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cache_dir={self.root} cannot be made ({error.strerror}): give another folder") from error
+            raise UserError(f"cache_dir={self.root}: cannot be made ({error.strerror}); give another folder") from error
 
     def _clear_staging(self, path: Path) -> None:
         """Remove what killed builds of the artefact left. Call it under the artefact's lock: no live build has any then."""
