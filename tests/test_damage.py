@@ -3,6 +3,8 @@
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,4 +119,17 @@ def test_without_one_whole_checkpoint_the_policy_learns_from_its_start_again(who
 def test_files_that_hold_other_json_than_they_did_end_no_run(whole, cut_off, content):
     for name in ("status.json", "provenance.json", "members.json"):
         (cut_off / name).write_text(content)
+    check(cut_off, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [50, 600])
+def test_a_file_that_may_grow_no_further_is_one_line_and_costs_no_number(whole, cut_off, kilobytes):
+    """As on a disk that is full: the first limit ends the run at its export or before, the second at a checkpoint."""
+    shutil.rmtree(cut_off / "checkpoints")
+    limited = f"ulimit -f {kilobytes}; exec {sys.executable} -m rlx.cli train name=a {shlex.join(MINIATURE)}"
+    ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=250, check=False)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("rlx: a file ") and "MB free there" in last and last.endswith("the same command goes on")
     check(cut_off, whole)

@@ -7,14 +7,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+ROOM = "make room (`rlx clean` shows what nobody uses)"
 FULL = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your disk quota is used up",
-    errno.EFBIG: "a file may grow no further",
+    errno.ENOSPC: ("the disk is full", ROOM),
+    errno.EDQUOT: ("your disk quota is used up", ROOM),
+    errno.EFBIG: ("a file may grow no further", "raise the limit (`ulimit -f`)"),
 }
+UNCLEAR = (
+    "a file could not be written whole",
+    f"{ROOM}, or raise a limit (`ulimit -f`, a quota)",
+)  # torch does not say why
 # How libraries that are not Python's say so: safetensors, Arrow and torch.
+TORCH = r"PytorchStreamWriter failed writing|inline_container\.cc:\d+\] \. unexpected pos"
 FULL_WORDS = re.compile(
-    r"No space left on device|Disk quota exceeded|File too large|os error (?:28|27|122)\b|PytorchStreamWriter failed writing",
+    rf"No space left on device|Disk quota exceeded|File too large|os error (?:28|27|122)\b|{TORCH}",
     re.IGNORECASE,
 )
 MEMORY_WORDS = re.compile(
@@ -31,7 +37,8 @@ def worded(error: BaseException) -> str | None:
     for cause in _causes(error):
         text = " ".join(str(cause).split())
         if _is_full(cause, text):
-            return f"{_full(cause)}: {_where(cause)}; make room (`rlx clean` shows what nobody uses), then the same command goes on"
+            what, do = _full(cause)
+            return f"{what}: {_where(cause)}; {do}, then the same command goes on"
         if isinstance(cause, MemoryError) or MEMORY_WORDS.search(text):
             return (
                 f"out of memory: {text[:200] or type(cause).__name__}; `rlx plan ...` says what a run takes, docs/scale.md what "
@@ -54,10 +61,17 @@ def _is_full(error: BaseException, text: str) -> bool:
     return (isinstance(error, OSError) and error.errno in FULL) or bool(FULL_WORDS.search(text))
 
 
-def _full(error: BaseException) -> str:
+def _full(error: BaseException) -> tuple[str, str]:
+    """What it is, and what to do."""
     if isinstance(error, OSError) and error.errno in FULL:
         return FULL[error.errno]
-    return FULL[errno.EFBIG] if re.search(r"too large|os error 27", str(error), re.IGNORECASE) else FULL[errno.ENOSPC]
+    words = {
+        errno.ENOSPC: "No space left|os error 28",
+        errno.EDQUOT: "quota|os error 122",
+        errno.EFBIG: "too large|os error 27",
+    }
+    number = next((number for number, word in words.items() if re.search(word, str(error), re.IGNORECASE)), None)
+    return UNCLEAR if number is None else FULL[number]
 
 
 def _where(error: BaseException) -> str:

@@ -29,7 +29,15 @@ CASES = [
         SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
         "the disk is full: ",
     ),
-    (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), "the disk is full: "),
+    (
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+        "a file could not be written whole: ",
+    ),
+    (
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 904640 vs 904528"),
+        "could not be written whole: ",
+    ),
+    (SafetensorError("I/O error: File too large (os error 27)"), "a file may grow no further: "),
     (MemoryError(), "out of memory: MemoryError; "),
     (
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
