@@ -1,9 +1,12 @@
 """What can be known to be wrong before anything is trained: folders, tokenizers, templates, lengths and counts."""
 
 import logging
+from collections.abc import Sequence
 from itertools import islice
 
 from rlx.core.error import UserError
+from rlx.core.reward import TriedReward
+from rlx.core.world import Prompt
 from rlx.engine.prompts import fitting
 from rlx.experiment.cell import Cell
 from rlx.model.checkpoint import local_directory
@@ -20,6 +23,10 @@ def check_cell(cell: Cell) -> None:
     cell.sampler.check()
     _check_prompts(cell)
     _check_context(cell)
+    if isinstance(cell.reward, TriedReward):
+        given = cell.world.demonstrations(cell.settings.data_seed)[:2]
+        shown = _shown(cell, [demonstration.prompt for demonstration in given])
+        cell.reward.try_on(shown, [demonstration.completion for demonstration in given])
     if cell.world.judge() is None and (gold := cell.world.gold) is not None:
         check_score_head(local_directory(gold, None, "world.gold"), f"world.gold={gold}")
         judges_tokenizer(gold, "world.gold")
@@ -36,11 +43,16 @@ def _check_context(cell: Cell) -> None:
         )
 
 
+def _shown(cell: Cell, prompts: Sequence[Prompt]) -> list[str]:
+    tokenizer = cell.model.tokenizer()
+    return [prompt.text if isinstance(prompt.text, str) else render(tokenizer, prompt.text) for prompt in prompts]
+
+
 def _check_prompts(cell: Cell) -> None:
     tokenizer, prompts = cell.model.tokenizer(), cell.world.prompts("heldout", cell.settings.data_seed)
     different = {str(prompt.text): prompt for prompt in prompts}
     some = list(different.values())[:SAMPLE]
-    shown = [prompt.text if isinstance(prompt.text, str) else render(tokenizer, prompt.text) for prompt in some]
+    shown = _shown(cell, some)
     if len(shown) > 1 and len(set(shown)) == 1:
         raise UserError(
             f"{len(shown)} different prompts all become {shown[0][:40]!r}: the chat template leaves out what they say; mend it, "

@@ -19,6 +19,7 @@ class Gold:
     """No experiment's result: nothing optimises against gold outside a control."""
 
     title: ClassVar[str] = "the gold judge itself"
+    has_members: ClassVar[bool] = False
     scores_each_member: ClassVar[bool] = False  # there are none
 
     @property
