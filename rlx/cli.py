@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -122,13 +123,13 @@ def _composed(verb: str, arguments: list[str]) -> int:
     if verb == "submit":
         return _run_of("submit")(cells)
     if verb == "train" and len(cells) > 1:
-        from rlx.command.sweep import sweep
-
-        return sweep(cells)
+        return importlib.import_module("rlx.command.sweep").sweep(cells)
     if verb == "train":
-        return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"))
+        check = partial(_run_of, "experiment.preflight", "check_run")
+        return training.train_one(cells[0], lambda: _run_of("train"), lambda: _run_of("report"), check)
     if len(cells) == 1:
         config = checked(cells[0].config)
+        training.look_at([config])
         return _run_of("plan")(config, checked_plan(cells[0].plan).device) if verb == "plan" else _run_of(verb)(config)
     return _several(verb, cells)
 
@@ -137,8 +138,10 @@ def _several(verb: str, cells: list[Any]) -> int:
     """`rlx prepare -m` and `rlx plan -m`: the cells of a sweep together."""
     from rlx.command.check import checked_plan, checked_sweep
     from rlx.command.sweep import parallel, rows_of
+    from rlx.command.training import look_at
 
     settings, device, rows = checked_sweep(cells[0].sweep), checked_plan(cells[0].plan).device, rows_of(cells)
+    look_at([row.config for row in rows])
     module = importlib.import_module(f"rlx.{verb}")
     if verb == "prepare":
         return module.run_all({row.run_dir.name: row.config for row in rows})
@@ -275,9 +278,9 @@ def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     return _run_of("survey")(settings, survey.directory_of(settings))
 
 
-def _run_of(verb: str) -> Any:
+def _run_of(verb: str, name: str = "run") -> Any:
     """`rlx.<verb>.run`, whose import may load torch: called once the command is known to be sound."""
-    return importlib.import_module(f"rlx.{verb}").run
+    return getattr(importlib.import_module(f"rlx.{verb}"), name)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 from filelock import FileLock, Timeout
 
 from rlx.artefact.training_state import MARK
+from rlx.core.error import UserError
 from rlx.process import processes
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,10 @@ class Store:
         path = self.path(recipe, seed)
         if path.name in self._verified:
             return path
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cache_dir={self.root}: cannot be made ({error.strerror}); give another folder") from error
         with self._held(path):
             damage = damaged(path) if processes.first() else None
             if damage is not None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import typing
 from collections.abc import Hashable, Mapping
 from functools import cache
@@ -24,6 +25,11 @@ from rlx.core.trust import check_trusted
 from rlx.run.name import is_external
 from rlx.tabular.settings import SurveySettings
 
+# Texts that sbatch would refuse, or a later job be ended by: the form, and how it is written.
+SLURM_FORMS = {
+    "time": (r"(\d+-)?\d+(:\d+){0,2}", "minutes, hours:minutes:seconds or days-hours"),
+    "mem": (r"\d+[KMGT]?B?", "MB, or a number with a unit: 64G"),
+}
 GROUPS = (
     "world",
     "model",
@@ -87,7 +93,11 @@ def checked_sweep(node: Any) -> SweepSettings:
 
 def checked_slurm(node: Any) -> SlurmSettings:
     """The `slurm` node of the composed config. Raises UserError as `checked` does."""
-    return SlurmSettings(**_checked_value(node, SlurmSettings, "slurm"))
+    values = _checked_value(node, SlurmSettings, "slurm")
+    for name, (form, written) in SLURM_FORMS.items():
+        if isinstance(value := values[name], str) and not re.fullmatch(form, value):
+            raise UserError(f"slurm.{name}={value}: must be {written}")
+    return SlurmSettings(**values)
 
 
 def checked_plan(node: Any) -> PlanSettings:
@@ -109,6 +119,11 @@ def checked_claim(node: Any) -> Claim:
 
 def _checked_target(node: Mapping[str, Any], key: str) -> dict[str, Any]:
     target = node["_target_"]
+    if not isinstance(target, str) or "." not in target:
+        raise UserError(f"{key}._target_={_shown(target)}: no class; write package.module.Class")
+    folder = "supervised" if key in ("sft", "reward_model") else key
+    if key in GROUPS and target.startswith("rlx.") and not target.startswith(f"rlx.{folder}."):
+        raise UserError(f"{key}._target_={target}: not of {key}; choose one of its own: `rlx train --help {folder}`")
     try:
         check_trusted(str(target))
         found = signature(str(target))
@@ -127,7 +142,7 @@ def _checked_keywords(values: Mapping[str, Any], found: Signature, prefix: str) 
             raise UserError(no_setting(f"{prefix}{name}", known))
     for name, keyword in found.keywords.items():
         if keyword.required and name not in values:
-            raise UserError(f"{prefix}{name} is missing")
+            raise UserError(f"{prefix}{name} is missing; give {prefix}{name}=...")
     return {
         name: _checked_value(value, found.keywords[name].kind if name in found.keywords else Any, f"{prefix}{name}")
         for name, value in values.items()
@@ -196,7 +211,15 @@ def _worded(error: ValidationError, value: Any, key: str) -> str:
     ]
     names = [word.strip("' ") for text in literals for word in text.replace(" or ", ", ").split(",")]
     near = nearest(value, names) if isinstance(value, str) else ""
-    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{near}{'' if place else _several(value, key)}"
+    more = near + _without_space(value) + ("" if place else _several(value, key))
+    return f"{key}={_shown(value)}: must be {' or '.join(wanted)}{more}"
+
+
+def _without_space(value: Any) -> str:
+    """For {a:1}, which YAML reads as a key without a value."""
+    if not isinstance(value, Mapping) or not any(":" in str(name) and item is None for name, item in value.items()):
+        return ""
+    return "; write a space after each colon: {a: 1}"
 
 
 def _several(value: Any, key: str) -> str:
@@ -216,7 +239,9 @@ def _wanted(problem: Any) -> str:
         case "less_than":
             return f"less than {limits['lt']:g}"
         case "less_than_equal":
-            return f"at most {limits['le']:g}"
+            return f"at most {limits['le']:,}" if isinstance(limits["le"], int) else f"at most {limits['le']:g}"
+        case "finite_number":
+            return "a finite number"
         case "float_type" | "float_parsing":
             return "a number"
         case "int_type" | "int_from_float" | "int_parsing":
@@ -236,5 +261,5 @@ def _wanted(problem: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str).replace("Infinity", "inf")
     return text if len(text) <= 60 else text[:57] + "..."

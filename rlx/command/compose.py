@@ -1,5 +1,7 @@
 """The command line becomes cells: a resolved config for each run asked for, composed by Hydra; nothing is written."""
 
+import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -13,6 +15,12 @@ from rlx.core.error import UserError, nearest
 from rlx.core.trust import trust_choices_in, trust_files_of
 
 # Parts of Hydra's own config that name classes or functions, which Hydra would make.
+# Flags of Hydra that would compose something else -> what to do instead.
+OTHERS = {
+    "config_path": "rlx composes its own config; choices of your own: --config-dir DIR",
+    "config_name": "rlx composes its own config; choices of your own: --config-dir DIR",
+    "experimental_rerun": "`rlx train RUN` goes on with a run",
+}
 NAMES_CLASSES = ("hydra.callbacks", "hydra.job_logging", "hydra.hydra_logging", "hydra.hydra_help", "hydra.help")
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -47,15 +55,30 @@ def compose(arguments: Sequence[str]) -> list[ComposedRun]:
     for word in asked.overrides:
         if word.lstrip("+~").startswith(("hydra.run.", "hydra.sweep.", "hydra.output_subdir", "hydra.job.chdir")):
             raise UserError(f"{word}: rlx names its run directories itself; say runs_dir=... and name=...")
+        if word.startswith("hydra=") or (word.lstrip("+~").startswith("hydra") and "_target_" in word):
+            raise UserError(f"{word}: a config runs no code of its choice; leave it out")
+        if word.lstrip("+~").startswith("hydra.sweeper.max_batch_size"):
+            raise UserError(
+                f"{word}: rlx composes all cells at once; sweep.num_parallel says how many of them run at once"
+            )
+        if word.lstrip("+~").startswith("hydra.searchpath"):
+            raise UserError(f"{word}: rlx looks for choices of your own in one folder; say --config-dir DIR")
         if word.lstrip("+~").replace("/", ".").startswith(NAMES_CLASSES):
             raise UserError(f"{word}: a config runs no code of its choice, and rlx has logs of its own; leave it out")
         if word.startswith("hydra/launcher=") and word != "hydra/launcher=basic":  # any other would start at once
             raise UserError(f"{word}: rlx starts the cells of a sweep itself; on a cluster, as jobs: rlx submit -m ...")
         group, _, value = word.partition("=")
+        if group in groups() and (value[:1] in tuple("0123456789.-+{") or value in ("null", "true", "false")):
+            raise UserError(f"{word}: a choice is a name; `rlx train --help {group}` lists them")
         if value.startswith("[") and value.endswith("]") and group in groups():
             several = value.strip("[] ")
             more = f"one run for each: -m {group}={several}" if "," in several else f"write {group}={several or '...'}"
             raise UserError(f"{word}: a run has one {group.rpartition('@')[2]}; {more}")
+    for name, instead in OTHERS.items():
+        if getattr(asked, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')}: {instead}")
+    if asked.package and not asked.cfg:
+        raise UserError("--package says which part --cfg shows; say --cfg job, or leave it out")
     if shows(asked) or any(word.lstrip("+~").startswith("hydra") for word in asked.overrides):
         return _by_hydra(arguments)
     from rlx.command.composition import Composition
@@ -178,7 +201,13 @@ def run_hydra(arguments: Sequence[str], task: Callable[[], None]) -> None:
     sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of print-and-exit, so that the message is ours
     try:
-        task()
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            task()
+        sys.stderr.write(said.getvalue())
+    except SystemExit as stop:
+        if stop.code and (line := said.getvalue().strip()):
+            raise UserError(f"{line}; `rlx train --cfg job` shows all of it") from stop
+        raise
     except Exception as error:
         raise _worded(error, arguments) from error
     finally:
@@ -197,9 +226,21 @@ def _worded(error: Exception, arguments: Sequence[str], keys: Sequence[str] = ()
     if isinstance(error, UserError) or not isinstance(error, known):
         return error
     extra = parse(arguments).config_dir
+    if isinstance(error, UnicodeDecodeError) and extra and (path := _undecodable(Path(extra))):
+        return UserError(f"{path}: not UTF-8: byte 0x{error.object[error.start]:02x}; save the file as UTF-8")
     worded = of_hydra(error, lambda: keys or known_keys(arguments), lambda: groups(Path(extra) if extra else None))
     worded.__cause__ = error
     return worded
+
+
+def _undecodable(folder: Path) -> Path | None:
+    """The YAML file below `folder` that is not UTF-8."""
+    for path in sorted(folder.rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return path
+    return None
 
 
 def _refuse_unknown_hydra_keys(hydra_config: Any) -> None:

@@ -1,6 +1,7 @@
 """Where a run and its artefacts are to lie: a name and folders that can be made, and nothing secret in what is kept there."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ def check_model_folders(config: Mapping[str, Any]) -> None:
         name = config[group].get(key)
         if isinstance(name, str) and (folder := local_folder(name, f"{group}.{key}")) is not None:
             check_model_folder(folder, name, f"{group}.{key}")
+            if revision := config[group].get(key.replace("path", "revision")) if group == "model" else None:
+                raise UserError(
+                    f"{group}.{key.replace('path', 'revision')}={revision}: {name} is a folder, which has none; leave it out"
+                )
 
 
 def _problem(name: str) -> str | None:
@@ -50,6 +55,8 @@ def _check_folder(key: str, value: str) -> None:
     if not value or "\0" in value or len(os.fsencode(value)) > 3000:
         raise UserError(f"{key}={shown!r}: no folder; give the path of one")
     path = Path(value).expanduser()
+    if long := next((part for part in path.parts if len(os.fsencode(part)) > 255), None):
+        raise UserError(f"{key}={shown}: {long[:20]}... is longer than a name may be (255 bytes); give a shorter one")
     try:
         there = next(folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder))
     except OSError as error:
@@ -57,5 +64,10 @@ def _check_folder(key: str, value: str) -> None:
     if not there.is_dir():
         what = "a link to nothing" if there.is_symlink() and not there.exists() else "no folder"
         raise UserError(f"{key}={shown}: {there} is {what}; give the path of a folder")
-    if not os.access(there, os.W_OK | os.X_OK) and not path.is_dir():
-        raise UserError(f"{key}={shown}: cannot be made, {there} cannot be written to; give another folder")
+    if not path.is_dir():
+        try:  # what the system says of rights is wrong of /proc, and for root
+            os.rmdir(tempfile.mkdtemp(prefix=".rlx-", dir=there))
+        except OSError as error:
+            raise UserError(
+                f"{key}={shown}: cannot be made, {there} cannot be written to; give another folder"
+            ) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from rlx.command.check import checked_survey
 from rlx.command.compose import conf_dir
+from rlx.command.places import check_places
 from rlx.core.error import UserError
 from rlx.run.name import hash8
 from rlx.tabular.settings import SurveySettings
@@ -33,6 +34,7 @@ def settings_of(words: Sequence[str]) -> SurveySettings:
     for name in ("groups", "prior"):
         found[name] = {str(key): value for key, value in (found[name] or {}).items()}
     settings = checked_survey(found)
+    check_places({name: found[name] for name in ("name", "runs_dir", "cache_dir")})
     if (line := next(filter(None, (rule(settings) for rule in RULES)), None)) is not None:
         raise UserError(line)
     return settings

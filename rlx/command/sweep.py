@@ -40,7 +40,8 @@ def rows_of(cells: Sequence[ComposedRun]) -> list[CellRow]:
             first, second = cells[run_dirs.index(run_dir)], cells[index]
             raise UserError(
                 f"two cells of the sweep have the same run directory {short_path(run_dir)}: {' '.join(first.overrides)} and "
-                f"{' '.join(second.overrides)}" + ("; leave name=null" if configs[index]["name"] else "")
+                f"{' '.join(second.overrides)}"
+                + ("; leave name=null" if configs[index]["name"] else "; name each value once")
             )
     axes = axes_of([cell.overrides for cell in cells])
     return [CellRow(d, c, cell.overrides, a) for d, c, cell, a in zip(run_dirs, configs, cells, axes, strict=True)]

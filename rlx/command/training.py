@@ -1,7 +1,7 @@
 """`rlx train` of one cell, in this process."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from rlx.process import outer
 from rlx.run.state import check_run_dir, has_model, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
 from rlx.run.status import note_failure, state_of
 
+Check = Callable[[Mapping[str, Any]], None]
 Run = Callable[[Path], int]
 
 
-def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Run]) -> int:
-    """Check, open the run directory, then fetch `run` (an import that may load torch) and hand it the config's path. Of a
-    run that is done, `report` makes what a kill has left out."""
+def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Run], check: Callable[[], Check]) -> int:
+    """Check, open the run directory, then fetch `run` (an import that may load torch, as `check` may, which sees what
+    only torch can) and hand it the config's path. Of a run that is done, `report` makes what a kill has left out."""
     config = checked(cell.config)
     outer.check(config)
     if outer.rank():
@@ -27,9 +28,16 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
         return _complete(run_dir, report)
+    look_at([config])
     with unsaid():
-        examine([config])
+        check()(config)
     return _run(open_run_dir(config, run_dir), run)
+
+
+def look_at(configs: Sequence[Mapping[str, Any]]) -> None:
+    """Look at models' folders and at data. Raises UserError."""
+    with unsaid():
+        examine(configs)
 
 
 @contextmanager
@@ -47,12 +55,20 @@ def unsaid() -> Iterator[None]:
 def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:
     """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts); as `train_one`
     where it is done."""
-    outer.check(checked(load_config(path)))
+    outer.check(_checked_file(path))
     if state_of(path.parent).state == "done":
         if outer.rank():
             return 0
         return _complete(path.parent, report)
     return _run(path, run)
+
+
+def _checked_file(path: Path) -> dict[str, Any]:
+    config = load_config(path)
+    try:
+        return checked(config)
+    except UserError as error:
+        raise UserError(f"{short_path(path)}: {error}") from error
 
 
 def _follow(config: Mapping[str, Any], run: Callable[[], Run]) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from rlx.compute.hang import leave_stacks
-from rlx.core.numbers import Positive, PositiveInt
+from rlx.core.numbers import Positive, PositiveInt, Threads
 from rlx.model.recomputation import checkpointing
 from rlx.process import processes
 from rlx.process.device import see_one
@@ -31,7 +31,7 @@ class SeveralProcesses:
 
     num_processes: PositiveInt
     num_nodes: PositiveInt
-    num_threads: PositiveInt
+    num_threads: Threads
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
     compile: bool

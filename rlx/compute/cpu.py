@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from rlx.core.numbers import PositiveInt
+from rlx.core.numbers import PositiveInt, Threads
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class CPU:
     """`micro_batch_size` prompts stand in memory at once while learning (null: the whole minibatch), `rows` completions
     while scoring."""
 
-    num_threads: PositiveInt
+    num_threads: Threads
     micro_batch_size: PositiveInt | None
     rows: PositiveInt
     compile: bool

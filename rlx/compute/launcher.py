@@ -26,6 +26,7 @@ from rlx.process import outer
 from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
+CROWD = 8  # processes a core, at most, where there are no GPUs
 LAST = 100_000  # characters of what a process printed that are looked at
 # Exit code of a process that a signal ended, in its own time or before it could handle it -> the signal.
 STOPS = {Stopped(number).code: number for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
@@ -43,12 +44,7 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
     if outer.launched():
         return join(module, config, logs)
     here = compute.num_processes // compute.num_nodes
-    if torch.cuda.is_available() and torch.cuda.device_count() < here:
-        raise UserError(
-            f"compute.num_processes={compute.num_processes} on {compute.num_nodes} node(s) takes {here} GPUs on each, "
-            f"and {socket.gethostname()} has {torch.cuda.device_count()}"
-        )
-    node, name, address = _place(compute.num_nodes)
+    node, name, address = check_place(compute)
     cause.forget(logs, node)
     os.environ.setdefault("OMP_NUM_THREADS", str(compute.num_threads))
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(int(compute.grace))
@@ -93,6 +89,19 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
         if worded[rank].stopped:
             raise Stopped(STOPS.get(ex.failures[rank].exitcode, signal.SIGTERM)) from None
         raise cause.of_all_nodes(worded[rank], logs, node, compute.num_nodes) from None
+
+
+def check_place(compute: Any) -> tuple[int, str, str]:
+    """Return this node's number, the job's name, and host:port of the first node. Raises UserError where this machine has no
+    place for its share of the processes."""
+    here, host = compute.num_processes // compute.num_nodes, socket.gethostname()
+    asked = f"compute.num_processes={compute.num_processes} on {compute.num_nodes} node(s) takes"
+    if torch.cuda.is_available():
+        if torch.cuda.device_count() < here:
+            raise UserError(f"{asked} {here} GPUs on each, and {host} has {torch.cuda.device_count()}; lower it")
+    elif here > (most := CROWD * (os.cpu_count() or 1)):
+        raise UserError(f"{asked} {here} processes on each, and {host} has no GPU, and cores for {most}; lower it")
+    return _place(compute.num_nodes)
 
 
 @contextmanager

@@ -14,8 +14,10 @@ class WorkerError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of another library says, up to its first line break; its class's name where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+    """What an error of another library says, up to its first line break, or to its second where the first line announces
+    it; its class's name where it says nothing."""
+    first, *more = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return f"{first} {more[0]}" if first.endswith(":") and more else first
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

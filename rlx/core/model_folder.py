@@ -31,6 +31,8 @@ def check_model_folder(path: Path, name: str, key: str) -> None:
         raise UserError(f"{key}={name}: {GGUF}")
     if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
         raise UserError(f"{key}={name}: holds a LoRA adapter alone; merge it into its base model and save that")
+    if (path / "adapter_config.json").is_file() and not (path / BASE).is_file():
+        raise UserError(f"{key}={name}: holds a LoRA adapter beside a model; take it out, or merge it and save that")
     if not (path / "config.json").is_file():
         raise UserError(f"{key}={name}: no config.json in it, so it is no model directory of transformers")
     if not weight_files(path) and not (path / BASE).is_file():

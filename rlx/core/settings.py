@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from rlx.core.error import UserError
-from rlx.core.numbers import NonNegative, NonNegativeInt, Positive, PositiveInt, Probability
+from rlx.core.numbers import Decay, NonNegative, NonNegativeInt, Positive, PositiveInt
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class TorchOptimizerSettings:
     """AdamW on the policy and its critic."""
 
     learning_rate: Positive
-    adam_beta1: Probability
-    adam_beta2: Probability
+    adam_beta1: Decay
+    adam_beta2: Decay
     adam_epsilon: Positive
     weight_decay: NonNegative
     max_grad_norm: Positive

@@ -79,7 +79,7 @@ def architecture_in(folder: Path) -> Architecture | None:
     from transformers import AutoConfig
 
     try:
-        return _architecture(AutoConfig.from_pretrained(folder))
+        return _architecture(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     except (OSError, ValueError, KeyError, AttributeError):
         return None
 

@@ -31,7 +31,7 @@ def examined(model: Mapping[str, Any], world: Mapping[str, Any]) -> Iterator[Fin
         if config is None:
             return
         try:
-            tokenizer = AutoTokenizer.from_pretrained(directory)
+            tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
         except Exception as error:  # transformers raises what it likes about files that it does not know
             yield Finding("tokenizer", first_line(error)[:200], f"transformers cannot read it; {DOUBTED}")
             return
@@ -97,7 +97,7 @@ def context(positions: int | None, longest: int) -> Finding:
 def _config(directory: Path) -> tuple[Any, Finding]:
     """The model's config, and whether transformers knows a causal language model of that kind."""
     try:
-        config = AutoConfig.from_pretrained(directory)
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     except Exception as error:  # unknown architectures raise ValueError, damaged files whatever their parser does
         return None, Finding(
             "model", first_line(error)[:200], "transformers cannot read its config.json; take another model"

@@ -66,7 +66,7 @@ class Pretrained:
         """Read without the weights. Raises UserError where transformers does not know what config.json describes."""
         directory = local_directory(self.path, self.revision, "model.path")
         with named(f"model.path={directory}", "take another model"), quiet():
-            return AutoConfig.from_pretrained(directory)
+            return AutoConfig.from_pretrained(directory, trust_remote_code=False)  # None would ask, and wait
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         return self._tokenizer(self.path, self.revision, "model.path")
@@ -88,9 +88,18 @@ class Pretrained:
         shown = f"model.path={directory}"
         with named(shown, NOT_WHOLE), loading(), attention.had(self.attn_implementation):
             model, info = AutoModelForCausalLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-                directory, dtype=self._dtype, output_loading_info=True, **attention.asked(self.attn_implementation)
+                directory,
+                dtype=self._dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # we say ourselves which
+                **attention.asked(self.attn_implementation),
             )
         attention.check(model, self.attn_implementation)
+        if other := sorted(info["mismatched_keys"]):
+            name, there, wanted = other[0]
+            raise UserError(
+                f"{shown}: {name} is {list(there)} in the checkpoint, and config.json says {list(wanted)}; {NOT_WHOLE}"
+            )
         if lost := sorted(info["missing_keys"]):
             raise UserError(f"model.path={directory}: {lost[0]} is not in the checkpoint; it is no whole causal LM")
         if path is None:
@@ -131,7 +140,7 @@ class Pretrained:
 
     def _tokenizer(self, name: str, revision: str | None, key: str) -> PreTrainedTokenizerBase:
         with named(f"{key}={name}: its tokenizer", "save the model with a tokenizer that transformers can load"):
-            tokenizer = AutoTokenizer.from_pretrained(local_directory(name, revision, key))
+            tokenizer = AutoTokenizer.from_pretrained(local_directory(name, revision, key), trust_remote_code=False)
         tokenizer.name_or_path = name
         if tokenizer.eos_token_id is None:
             raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token; without one no completion ends")
@@ -163,4 +172,8 @@ def template_of(name: str) -> str:
     except OSError as ex:
         raise UserError(
             f"model.chat_template={name}: cannot be read ({ex.strerror}); give the path of a Jinja file"
+        ) from ex
+    except UnicodeDecodeError as ex:
+        raise UserError(
+            f"model.chat_template={name}: not UTF-8: byte 0x{ex.object[ex.start]:02x}; save it as UTF-8"
         ) from ex

@@ -15,7 +15,8 @@ def existing_run(word: str, sweeps: bool) -> Path:
         if (path / "config.yaml").is_file() or (sweeps and is_sweep(path)):
             return path.absolute()
     if Path(word).is_dir():
-        raise UserError(f"{word} is not a run directory: it has no config.yaml")
+        raise UserError(f"{word} is not a run directory: it has no config.yaml; `rlx status` lists those there are")
     folder = Path(word).parent if "/" in word.rstrip("/") else runs
     known = [path.name for path in folder.glob("*") if (path / "config.yaml").is_file()] if folder.is_dir() else []
-    raise UserError(f"no run directory {word!r}{nearest(Path(word).name, known)}")
+    near = nearest(Path(word).name, known)
+    raise UserError(f"no run directory {word!r}{near or '; `rlx status` lists those there are'}")

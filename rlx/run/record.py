@@ -184,17 +184,18 @@ def load_record(run_dir: Path) -> RunRecord:
         raise UserError(
             f"{run_dir} is not a run directory: it has no config.yaml (rlx train prints the directory it writes to)"
         )
-    try:
-        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError as ex:
-        raise UserError(f"{run_dir / 'config.yaml'} is not YAML: {' '.join(str(ex).split())}") from ex
+    config = _config(run_dir / "config.yaml")
     unreadable: dict[str, int] = {}
     train, measured = _metrics(run_dir / "metrics.jsonl", unreadable)
     members = _json(run_dir / "members.json", [])
     judges = list(members.values()) if isinstance(members, dict) else members
+    if not isinstance(judges, list) or not all(isinstance(row, dict) for row in judges):
+        raise UserError(
+            f"{run_dir / 'members.json'} holds no rows of reward models; delete it, and the page goes without"
+        )
     return RunRecord(
         path=run_dir,
-        config=config or {},
+        config=config,
         status=status_of(run_dir),
         provenance=_json(run_dir / "provenance.json", {}),
         summary=_json(run_dir / "summary.json", {}),
@@ -224,13 +225,28 @@ def _by_step(rows: list[dict[str, Any]], split: str) -> list[dict[str, Any]]:
     return [last[step] for step in sorted(last)]
 
 
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as ex:
+        raise UserError(
+            f"{path} is not YAML: {' '.join(str(ex).split())[:200]}; mend it, or run the cell again"
+        ) from ex
+    if not isinstance(config, dict):
+        raise UserError(f"{path} is no config of a run: a mapping of settings is expected; run the cell again")
+    return config
+
+
 def _json(path: Path, missing: Any) -> Any:
     if not path.is_file():
         return missing
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as ex:
-        raise UserError(f"{path} is not JSON: {ex}") from ex
+        raise UserError(f"{path} is not JSON: {ex}; delete it, and the page goes without") from ex
+    if isinstance(missing, dict) and not isinstance(found, dict):
+        raise UserError(f"{path} holds no object; delete it, and the page goes without")
+    return found
 
 
 def _json_lines(path: Path, unreadable: dict[str, int]) -> Iterator[list[dict[str, Any]]]:

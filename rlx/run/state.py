@@ -88,7 +88,12 @@ def open_run_dir(config: Mapping[str, Any], run_dir: Path) -> Path:
     """Make the directory with its resolved config.yaml; return the path of that file."""
     import yaml
 
-    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{short_path(run_dir)} cannot be made ({error.strerror}); give another runs_dir=..."
+        ) from error
     path = run_dir / "config.yaml"
     atomic.write(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
     return path

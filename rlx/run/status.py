@@ -50,13 +50,16 @@ def state_of(run_dir: Path) -> RunState:
 
 
 def status_of(run_dir: Path) -> dict[str, Any]:
-    """Return all of status.json as it was written; {} if there is none. Raises UserError if it is not JSON."""
+    """Return all of status.json as it was written; {} if there is none. Raises UserError if it is no JSON object."""
     try:
-        return json.loads((run_dir / STATUS).read_text(encoding="utf-8"))
+        found = json.loads((run_dir / STATUS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as ex:
-        raise UserError(f"{run_dir / STATUS} is not JSON: {ex}") from ex
+        raise UserError(f"{run_dir / STATUS} is not JSON: {ex}; delete it, and the same command goes on") from ex
+    if not isinstance(found, dict):
+        raise UserError(f"{run_dir / STATUS} holds no object; delete it, and the same command goes on")
+    return found
 
 
 def begin(run_dir: Path) -> None:

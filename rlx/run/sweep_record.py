@@ -92,8 +92,15 @@ def load_sweep(sweep_dir: Path) -> SweepRecord:
     except FileNotFoundError:
         raise UserError(f"{sweep_dir} is not a sweep: it has no {INDEX}") from None
     except ValueError as ex:
-        raise UserError(f"{index} is not JSON: {ex}") from ex
-    cells = [_cell(Path(sweep_dir), row) for row in rows]
+        raise UserError(f"{index} is not JSON: {ex}; run the sweep's command again, which writes it anew") from ex
+    if not rows:
+        raise UserError(f"{index} names no cell; run the sweep's command again, which writes it anew")
+    try:
+        cells = [_cell(Path(sweep_dir), row) for row in rows]
+    except (KeyError, TypeError, ValueError, AttributeError) as ex:
+        raise UserError(
+            f"{index}: a line is no cell of a sweep; run the sweep's command again, which writes it anew"
+        ) from ex
     return SweepRecord(Path(sweep_dir), cells, *(_json(Path(sweep_dir) / name) for name in (PREPARED, SWEEP)))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
-from rlx.core.numbers import Positive, PositiveInt, Probability
+from rlx.core.numbers import Port, Positive, PositiveInt, Probability
 from rlx.core.sampler import Drawn
 from rlx.sampler._engines import Asked, Colocated, EngineRow, Server
 
@@ -45,8 +45,8 @@ class VLLM:
     sleep: bool
     enforce_eager: bool
     host: str
-    port: PositiveInt
-    weights_port: PositiveInt
+    port: Port
+    weights_port: Port
     timeout: Positive
 
     def check(self) -> None:

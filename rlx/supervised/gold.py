@@ -108,7 +108,7 @@ class RewardModelJudge:
 def judges_tokenizer(name: str | Path, key: str) -> PreTrainedTokenizerBase:
     """The tokenizer of the reward model at `name`. Raises UserError where it has none, or none with an end of sequence."""
     with named(f"{key}={name}: its tokenizer", "save the reward model with its tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(local_directory(str(name), None, key))
+        tokenizer = AutoTokenizer.from_pretrained(local_directory(str(name), None, key), trust_remote_code=False)
     if tokenizer.eos_token_id is None:
         raise UserError(f"{key}={name}: its tokenizer has no end-of-sequence token")
     return tokenizer

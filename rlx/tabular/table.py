@@ -90,7 +90,8 @@ class CsvTable:
         for what, names in (("target", [self.target]), ("factors", self.factors or ())):
             for name in names:
                 if name not in header:
-                    raise UserError(f"{what}={name}: {self.path} has no such column{nearest(name, header)}")
+                    there = nearest(name, header) or f"; there are: {', '.join(header[:20])}"
+                    raise UserError(f"{what}={name}: {self.path} has no such column{there}")
         return self.factors or tuple(name for name in header if name != self.target)
 
     @property

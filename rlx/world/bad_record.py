@@ -32,12 +32,12 @@ class BadRecords:
         self.details.append(fault.detail)
         self.reasons[fault.reason] += 1
 
-    def refuse(self) -> None:
+    def refuse(self, all_of_them: bool = False) -> None:
         """Raises: UserError, one line: the first fault, how many more there are, and how to go on without them."""
         if self.places:
+            leave = ", or leave such records out and have them counted with world.on_bad_record=leave_out"
             raise UserError(
-                f"{self.places[0]}: {self.details[0]}{others(self.places)}. Mend the data, or leave such "
-                "records out and have them counted with world.on_bad_record=leave_out"
+                f"{self.places[0]}: {self.details[0]}{others(self.places)}. Mend the data{'' if all_of_them else leave}"
             )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -82,7 +82,8 @@ def _preferences(
 ) -> list[Placed]:
     names = [columns.prompt or "prompt", columns.chosen, columns.rejected]
     rows, seen = _rows(source, names, bad, data, role)
-    _demand_columns(source, [n for n in names if n != "prompt" or columns.prompt], seen)
+    settings = {name: f"world.{field}_column" for name, field in zip(names, Columns._fields, strict=True)}
+    _demand_columns(source, [n for n in names if n != "prompt" or columns.prompt], seen, settings)
     has_prompt = names[0] in seen
     placed, kind = [], None
     for place, (prompt, chosen, rejected) in rows:
@@ -112,7 +113,7 @@ def _demonstrations(
 ) -> list[tuple[str | Messages, str]]:
     rows, seen = _rows(source, ["prompt", "completion", "messages"], bad, data, "demonstrations")
     if "messages" not in seen:
-        _demand_columns(source, ["prompt", "completion"], seen)
+        _demand_columns(source, ["prompt", "completion"], seen, {})
     found = []
     for place, (prompt, completion, turns) in rows:
         try:
@@ -153,9 +154,9 @@ def _rows(
             seen.update(dict.fromkeys(record.fields))
             rows.append((record.place, [record.fields.get(name) for name in names]))
     if num_records == 0:
-        raise UserError(f"{source.path}: holds no records")
+        raise UserError(f"{source.path}: holds no records; one JSON object a line is expected, or a list of them")
     if not rows:
-        bad.refuse()
+        bad.refuse(all_of_them=True)
     data.counts[f"{role} records"] = num_records
     digest = source.content_hash()
     if digest is None:
@@ -165,12 +166,15 @@ def _rows(
     return rows, seen
 
 
-def _demand_columns(source: PreferenceSource, names: Sequence[str], seen: dict[str, None]) -> None:
+def _demand_columns(
+    source: PreferenceSource, names: Sequence[str], seen: dict[str, None], settings: Mapping[str, str]
+) -> None:
+    """`settings`: the setting that gave each of `names`, where one did."""
     missing = [name for name in names if name not in seen]
     if not missing:
         return
     near = get_close_matches(missing[0], list(seen), n=2)
-    setting = {"chosen": "world.chosen_column", "rejected": "world.rejected_column"}.get(missing[0])
+    setting = settings.get(missing[0])
     hint = f"; nearest: {', '.join(near)}" if near else ""
     hint += f" (set {setting})" if setting else ""
     if {"completion", "label"} <= seen.keys():

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import logging
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -15,6 +17,16 @@ from rlx.core.error import UserError, first_line
 from rlx.world.bad_record import RecordError, kind_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz", ".parquet")
+# The kinds of data that `datasets` tells apart in a folder.
+OF_DATASETS = {
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 KINDS = "a file (.jsonl, .json, either with .gz, .parquet), a folder of them, or a dataset on the Hub (owner/name)"
 
@@ -45,6 +57,9 @@ class PreferenceSource:
         file = self.file()
         if file is None:
             return self._dataset()
+        for name in ("subset", "revision"):
+            if (value := getattr(self, name)) is not None:
+                raise UserError(f"world.{name}={value}: {file} is a file, which has none; leave it out")
         if file.suffix == ".parquet":
             return _parquet(file)
         return _json(file)
@@ -61,6 +76,9 @@ class PreferenceSource:
             return path
         if path.is_dir() or (HUB_ID.fullmatch(self.path) and not path.name.endswith(SUFFIXES)):
             return None
+        if os.path.lexists(path):
+            what = "a link to nothing" if path.is_symlink() else "a device or a pipe"
+            raise UserError(f"{self.path}: {what}; give {KINDS}")
         names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, names, n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else f"; give {KINDS}"
@@ -79,13 +97,31 @@ class PreferenceSource:
 
         folder = Path(self.path).expanduser()
         name = str(folder) if folder.is_dir() else self.path
+        if folder.is_dir():
+            _check_one_kind(folder)
+        log = logging.getLogger("datasets")
+        level = log.level
+        log.setLevel(logging.CRITICAL)  # what it logs, it also raises
         try:
             rows = datasets.load_dataset(name, self.subset, split=self.split, revision=self.revision)
-        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            made = isinstance(error, datasets.exceptions.DatasetGenerationError)
+            reason = first_line((error.__cause__ if made else None) or error)
             asked = f"world.subset={self.subset}, world.split={self.split}, world.revision={self.revision}"
-            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {first_line(error)}") from error
+            raise UserError(f"{self.path}: cannot load this dataset ({asked}): {reason}") from error
+        finally:
+            log.setLevel(level)
         for number, row in enumerate(rows, start=1):
             yield Record(f"{self.path}[{self.split}], record {number}", dict(row))
+
+
+def _check_one_kind(folder: Path) -> None:
+    """Raise UserError where data lie beside data of another kind, of which `datasets` would read one in silence."""
+    found = {path.suffix for path in folder.rglob("*") if path.suffix in OF_DATASETS}
+    if len({OF_DATASETS[suffix] for suffix in found}) > 1:
+        raise UserError(
+            f"{folder}: holds {' and '.join(sorted(found))} files, and one kind alone would be read; give each a folder"
+        )
 
 
 def _json(path: Path) -> Iterator[Record]:
@@ -93,9 +129,13 @@ def _json(path: Path) -> Iterator[Record]:
     try:
         with _open(path) as file:
             start = file.read(64).lstrip(b"\xef\xbb\xbf").lstrip()
+            while not start and (more := file.read(4096)):
+                start = more.lstrip()
         if start.startswith(b"[") and ".json" in path.suffixes:
             yield from _json_list(path)
             return
+        if re.match(rb"\[\s*(\{|$)", start):
+            raise UserError(f"{path}: is one JSON list; call it .json, or write one object a line")
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
@@ -123,7 +163,11 @@ def _json_list(path: Path) -> Iterator[Record]:
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON: {error.msg} at column {error.colno}") from error
     except _TwiceError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}; keep one of them") from error
+    except ValueError as error:  # the interpreter reads no number of more than 4300 digits
+        raise UserError(f"{path}: a number of thousands of digits; take it out") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not JSON: nested too deeply") from error
     for number, row in enumerate(rows, start=1):
         yield Record(f"{path}, record {number}", row if isinstance(row, dict) else _not_an_object(row))
 
@@ -139,6 +183,8 @@ def _parse(line: bytes, first: bool) -> dict[str, object] | RecordError:
         return RecordError("a field twice", str(error))
     except RecursionError:
         return RecordError("not JSON", "not JSON: nested too deeply")
+    except ValueError:  # the interpreter reads no number of more than 4300 digits
+        return RecordError("a number too long", "a number of thousands of digits")
     return row if isinstance(row, dict) else _not_an_object(row)
 
 

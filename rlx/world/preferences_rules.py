@@ -38,6 +38,18 @@ def the_template_has_one_place(config: Config) -> str | None:
     return f"world.prompt_template={template!r} must have {{prompt}} exactly once"
 
 
+def columns_differ(config: Config) -> str | None:
+    world = config["world"]
+    names = [world["prompt_column"] or "prompt", world["chosen_column"], world["rejected_column"]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    return (
+        f"world.prompt_column={names[0]}, world.chosen_column={names[1]} and world.rejected_column={names[2]}: {twice} is there "
+        "twice; name three columns"
+    )
+
+
 def a_part_of_the_pairs_is_enough(config: Config) -> str | None:
     least = config["world"]["min_pairs"]
     for key in ("max_pairs", "max_gold_pairs"):
@@ -50,5 +62,6 @@ RULES = (
     preferences_are_given,
     something_is_left_for_the_proxies,
     the_template_has_one_place,
+    columns_differ,
     a_part_of_the_pairs_is_enough,
 )

@@ -22,5 +22,13 @@ def test_what_is_left_out_is_said_by_the_run_and_not_before_it_too(pairs, capsys
     words = ["world=preferences", f"world.path={pairs}", "model=pretrained", "model.path=a/b", "tracker=jsonl"]
     started = []
     with caplog.at_level("WARNING", logger="rlx"):
-        assert train_one(compose(words)[0], lambda: lambda path: started.append(path) or 0, lambda: lambda path: 0) == 0
+        assert (
+            train_one(
+                compose(words)[0],
+                lambda: lambda path: started.append(path) or 0,
+                lambda: lambda path: 0,
+                lambda: lambda config: None,
+            )
+            == 0
+        )
     assert len(started) == 1 and "duplicate pair" not in caplog.text + capsys.readouterr().err

@@ -73,4 +73,4 @@ def test_the_choice_behind_a_preset_is_named_and_only_best_of_n_has_no_steps():
         for line in path.read_text().splitlines()
         if line.startswith("_target_")
     }
-    assert steps == {"bon": False, "inpo": True, "ppo": True, "superhf": True}
+    assert len(steps) > 4 and {name for name, has in steps.items() if not has} == {"bon"}

@@ -279,8 +279,8 @@ def said(data):
             "{path}: no record has a field 'chosen', 'rejected'; found prompt, completion, label; "
             "these are single judgements (completion, label), but pairs are needed",
         ),
-        ([], "{path}: holds no records"),
-        (["oops\n"], "{path}:1: not JSON: Expecting value at column 1" + LEAVE_OUT),
+        ([], "{path}: holds no records; one JSON object a line is expected, or a list of them"),
+        (["oops\n"], "{path}:1: not JSON: Expecting value at column 1. Mend the data"),
     ],
 )
 def test_bad_data_are_refused_in_one_line_with_file_line_and_field(tmp_path, records, message):

@@ -32,6 +32,5 @@ def draw(judged: Judged) -> tuple[Figure, str] | None:
     axis.set_xlabel(ALONG[claim.match.along])
     axis.set_ylabel(MEASURES[claim.measure][0])
     label_ends(axis, ends)
-    return figure, CAPTION.format(
-        measure=MEASURES[claim.measure][0].capitalize(), along=ALONG[claim.match.along], key=claim.match.key
-    )
+    measure = f"{MEASURES[claim.measure][0][0].upper()}{MEASURES[claim.measure][0][1:]}"
+    return figure, CAPTION.format(measure=measure, along=ALONG[claim.match.along], key=claim.match.key)
