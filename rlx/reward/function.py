@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -50,17 +51,7 @@ class Function:
     def try_on(self, prompts: Sequence[str], completions: Sequence[str]) -> None:
         """Call the function twice, the second time in the other order. Raises UserError where it gives no scores; warns
         where a text gets another score beside others, or the second time."""
-        process = self.process()
-        try:
-            first = process.scores(prompts, completions)
-            again = process.scores(prompts[::-1], completions[::-1])[::-1]
-        finally:
-            process.close()
-        if first != again:
-            log.warning(
-                "reward.path: a text had another score at the second call, so a score depends on chance or on the texts "
-                "beside it; such a run cannot be repeated to the bit"
-            )
+        _try_on(self, tuple(prompts), tuple(completions))
 
     def scorer(self, sources: Sources) -> Scorer:
         """The function as a scorer, z-normalised on the same reference set as reward models are."""
@@ -74,6 +65,21 @@ class Function:
                 f"reward.path={self.path}: it gives every reference completion the score {mean:g}; there is nothing to climb"
             )
         return _FunctionScorer(process, tokenizer, mean, std)
+
+
+@cache  # a run looks twice, before and after it has a directory
+def _try_on(function: Function, prompts: Sequence[str], completions: Sequence[str]) -> None:
+    process = function.process()
+    try:
+        first = process.scores(prompts, completions)
+        again = process.scores(prompts[::-1], completions[::-1])[::-1]
+    finally:
+        process.close()
+    if first != again:
+        log.warning(
+            "reward.path: a text had another score at the second call, so a score depends on chance or on the texts "
+            "beside it; such a run cannot be repeated to the bit"
+        )
 
 
 def shown_prompt(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
