@@ -11,7 +11,7 @@ COMPARE ?=
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench gpu-check docs clean
+.PHONY: help setup lock check format test test-all test-vllm train sweep slurm slurm-sweep slurm-status report plan claim results slurm-claims doctor bench chaos gpu-check docs clean
 
 # Of the slurm targets: nodes, and GPUs on each (0: one process a node, without). What is empty is the cluster's to say.
 NODES ?= 1
@@ -110,6 +110,9 @@ bench: setup ## PPO beside TRL's on two works, and what logit fusion costs; minu
 	test -d build/trl-1.12 || $(BIN)/python -m pip install --quiet --no-deps --target build/trl-1.12 trl==1.12.0
 	$(BIN)/python scripts/bench_ppo.py --trl build/trl-1.12 $(addprefix --compare ,$(COMPARE)) $(ARGS)
 	$(BIN)/python scripts/bench_fusion.py
+
+chaos: setup ## kill and damage N runs at random, then compare with undisturbed ones; minutes (SEED=1 for others)
+	$(BIN)/python scripts/chaos.py --cases $(or $(N),50) --seed $(or $(SEED),0) $(ARGS)
 
 gpu-check: setup ## correctness and speed on this machine's GPU; ARGS="--device cpu --small" without one
 	scripts/gpu_check.sh $(ARGS)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from rlx.core.error import UserError, WorkerError
 from rlx.process.outer import launched, refuse
+from rlx.process.parent import PARENT, end_with_parent
 
 COMPOSED = {
     "train": "build what is missing, train, measure and report; the same command resumes a run that stopped",
@@ -25,14 +26,17 @@ PLAIN = {
     "claim": "test what a paper claims: run its cells, judge the difference over data seeds; --list shows all",
     "survey": "which factors of a survey matter: a CSV's, or a synthetic one's; models held to a reference importance",
     "report": "write a run's report.html again, or compare the runs of a sweep",
+    "clean": "what nobody uses any more, artefacts by last use and what killed commands left; --yes frees it",
     "doctor": "is this machine ready, or a model (model=pretrained model.path=...)? what is missing, and what to do about it",
 }
 TOGETHER = ("train", "prepare")  # what several processes of another launcher do
-ANY, NAMED = "a run directory or a sweep's", ", or its name in $RLX_RUNS (else runs/)"
+ANY = "a run directory or a sweep's"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 the user's to mend (one line says what), 130 interrupted."""
+    if PARENT in os.environ:
+        end_with_parent()
     code = _code_of(arguments)
     if arguments is None and launched():  # not through the destructors of process groups whose other ends may be gone
         sys.stdout.flush()
@@ -63,6 +67,13 @@ def _code_of(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # rlx train --help | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        from rlx.command.outage import worded
+
+        if debug or (line := worded(error)) is None:
+            raise
+        print(f"rlx: {line}", file=sys.stderr)
+        return 1
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -176,7 +187,7 @@ def _plain(verb: str, arguments: list[str]) -> int:
 
         typed = claim.typed(parser, arguments)
         return _run_of("claim")(claim.declared_by(typed), not typed.no_run, typed.to)
-    from rlx.run.find import existing_run
+    from rlx.run.find import NAMED, existing_run
 
     if verb == "status":
         parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{ANY}{NAMED}; default: all there are")
@@ -188,83 +199,21 @@ def _plain(verb: str, arguments: list[str]) -> int:
         return _run_of("compare")(*(existing_run(word, sweeps=False) for word in (parsed.first, parsed.second)))
     if verb == "survey":
         return _survey(parser, arguments)
+    if verb == "clean":
+        return _clean(parser, arguments)
     if verb == "evaluate":
-        return _evaluate(parser, arguments)
+        from rlx.command.evaluation import evaluate
+
+        return evaluate(parser, arguments, lambda: importlib.import_module("rlx.evaluate"))
     parser.add_argument("run", metavar="RUN", help=f"{ANY}{NAMED}")
     return _run_of("report")(existing_run(parser.parse_args(arguments).run, sweeps=True))
 
 
-def _evaluate(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
-    """`rlx evaluate RUN ...`, or `rlx evaluate --policy P --start S ...` for what was trained elsewhere."""
-    if {"-h", "--help"} & set(arguments) and "decoder" in arguments:
-        from rlx.command import usage
+def _clean(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """`rlx clean [--yes]`."""
+    from rlx.command.freeing import settings_of
 
-        print(usage.group("decoder", None))
-        return 0
-    parser.add_argument("run", metavar="RUN", nargs="?", help=f"a run directory{NAMED}")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="KEY=VALUE",
-        help="evaluation.*, sampler.*, compute.*, world.gold, decoder=... (`rlx evaluate --help decoder`); "
-        "with --policy also world=..., model=..., reward=...",
-    )
-    parser.add_argument(
-        "--policy", metavar="PATH_OR_HUB_ID", help="in place of RUN: a policy that was trained elsewhere"
-    )
-    parser.add_argument("--start", metavar="PATH_OR_HUB_ID", help="the policy that --policy was trained from")
-    parser.add_argument("--plan", action="store_true", help="with decoder=...: say what it would take; runs nothing")
-    parsed = parser.parse_intermixed_args(arguments)
-    if parsed.policy or parsed.start:
-        words = [*([parsed.run] if parsed.run else []), *parsed.overrides]
-        if not (parsed.policy and parsed.start):
-            raise UserError(
-                "--policy and --start go together: a policy is measured against the one it was trained from"
-            )
-        if other := next((word for word in words if "=" not in word), None):
-            raise UserError(f"{other}: with --policy there is no RUN, only key=value")
-        from rlx.command.decoding import check_decoding, decoders_of, one_of, separated
-        from rlx.command.external import composed
-
-        own, others = separated(words)
-        decoder, config = one_of(decoders_of(own)), composed(parsed.start, others)
-        check_decoding(config, decoder)
-        module = importlib.import_module("rlx.evaluate")
-        return module.run_external(parsed.policy, parsed.start, config, words, decoder)
-    if not parsed.run:
-        raise UserError("rlx evaluate needs a RUN, or --policy and --start; `rlx evaluate --help` tells more")
-    from rlx.command.decoding import separated
-    from rlx.command.overriding import overridden
-    from rlx.run.find import existing_run
-    from rlx.run.state import load_config
-
-    decoding = bool(separated(parsed.overrides)[0])
-    run_dir = existing_run(parsed.run, sweeps=decoding)
-    if decoding:
-        return _evaluate_decoded(run_dir, parsed.overrides, parsed.plan)
-    if parsed.plan:
-        raise UserError("--plan goes with decoder=...; what a run costs: rlx plan key=value")
-    config = overridden(load_config(run_dir / "config.yaml"), parsed.overrides)
-    return _run_of("evaluate")(run_dir, config, parsed.overrides)
-
-
-def _evaluate_decoded(run_dir: Path, words: Sequence[str], plan: bool) -> int:
-    """`rlx evaluate RUN decoder=...` for a run, or for every run of a sweep."""
-    from rlx.command import decoding
-    from rlx.command.external import decodes
-    from rlx.run.sweep_record import is_sweep
-
-    own, others = decoding.separated(words)
-    decoders = decoding.decoders_of(own)
-    if is_sweep(run_dir):
-        jobs = decoding.decoding_jobs(run_dir, words, decoders)
-        module = importlib.import_module("rlx.evaluate")
-        return module.plan_decoded(jobs) if plan else module.run_decoded_sweep(run_dir, jobs, words)
-    job = decoding.decoding_job(run_dir, words, decoders)
-    module = importlib.import_module("rlx.evaluate")
-    if plan:
-        return module.plan_decoded([job])
-    return module.run_decoded(job, words) if decodes(job.decoder) else module.run(run_dir, job.config, others)
+    return _run_of("clean")(settings_of(parser, arguments))
 
 
 def _survey(parser: argparse.ArgumentParser, arguments: list[str]) -> int:

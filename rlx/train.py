@@ -109,6 +109,7 @@ class Run:
             with self.provenance.stage(name):
                 paths[name] = self.cell.store.fetch(recipe, self.settings.data_seed)
             self.provenance.artefacts[name] = paths[name].name
+        self.save_provenance()  # `rlx clean` asks what a run uses, also of one that is killed later
         members = [paths[f"reward model {member.index}"] for member in self.cell.members()]
         on_pairs.check_pairs(self.cell.world, paths)
         self.judges = on_pairs.judge_rows(members, paths, self.cell.given_gold())

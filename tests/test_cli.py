@@ -80,11 +80,12 @@ def test_a_closed_pipe_is_quiet(empty):
     ("line", "words"),
     [
         ("rlx tr", "train"),
-        ("rlx ", "train prepare plan evaluate report doctor"),
+        ("rlx ", "train prepare plan evaluate report clean doctor"),
         ("rlx train rewar", "reward reward_model"),
         ("rlx plan regularizer=", "regularizer=chi2 regularizer=kl"),
         ("rlx train regularizer.b", "regularizer.beta="),
         ("rlx report ", "runs/one"),
+        ("rlx clean --", "--yes --days --checkpoints --all --runs --store"),
     ],
 )
 def test_tab_completion_knows_verbs_groups_choices_settings_and_runs(line, words, empty, monkeypatch):

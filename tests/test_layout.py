@@ -86,6 +86,16 @@ def test_rows_of_json_are_not_split_where_their_texts_have_other_ends_of_lines()
             assert not ("json.loads" in line and "splitlines" in line), f"{path}: {line.strip()}; use rlx.core.jsonl"
 
 
+def test_processes_send_each_other_no_pickles():
+    words = ("_object(", "_object_list(", "import pickle", "pickle.loads")
+    for path in [*FILES, *(ROOT / "scripts").glob("*.py")]:
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            named = "distributed." in line or "pickle" in line
+            assert not (named and any(word in line for word in words)), (
+                f"{path}: {line.strip()}; use rlx.process.processes"
+            )
+
+
 def _opens_text(call: ast.Call) -> bool:
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

@@ -1,7 +1,5 @@
 """Content-addressed artefacts: what a recipe and a seed make is made once, checked by hash, and shared by every run."""
 
-import dataclasses
-import hashlib
 import json
 import logging
 import math
@@ -14,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
+from rlx.artefact.manifest import MANIFEST, address, canonical, damaged, hashes
+from rlx.artefact.sharing import share, shared_modes
 from rlx.artefact.training_state import MARK
+from rlx.artefact.use import Use
 from rlx.core.error import UserError
 from rlx.process import processes
 
 log = logging.getLogger(__name__)
-MANIFEST = "manifest.json"
 
 
 class Recipe(Protocol):
@@ -58,6 +58,7 @@ class Store:
     def __init__(self, root: Path, training_context: Callable[[Path], TrainingContext] = TrainingContext) -> None:
         self.root, self._context_of = Path(root), training_context
         self._verified: set[str] = set()
+        self._use: Use | None = None
         self._nested = 0.0  # s that went into artefacts built on the way to another
 
     def path(self, recipe: Recipe, seed: int) -> Path:
@@ -98,10 +99,7 @@ class Store:
         path = self.path(recipe, seed)
         if path.name in self._verified:
             return path
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cache_dir={self.root}: cannot be made ({error.strerror}); give another folder") from error
+        self._make_root()
         with self._held(path):
             damage = damaged(path) if processes.first() else None
             if damage is not None:
@@ -110,6 +108,9 @@ class Store:
                 self._clear_staging(path)
             if processes.agreed(damage, patiently=True) is not None:  # the first one may have waited for the lock
                 self._build(recipe, seed, path)
+            if processes.first():
+                self._use = self._use or Use(self.root)
+                self._use.note(path.name)
         processes.wait(patiently=True)  # or builds alone
         self._verified.add(path.name)
         return path
@@ -120,14 +121,32 @@ class Store:
         if not processes.first():
             yield
             return
-        lock = FileLock(self.root / f"{path.name}.lock")
         try:
-            held = lock.acquire(timeout=0)
-        except Timeout:
-            log.info("waiting for another process that is building %s", path.name)
-            held = lock.acquire()
+            held = self._acquired(path)
+        except OSError as error:
+            if (damage := damaged(path)) is not None:
+                raise UserError(
+                    f"{self.root} cannot be written to ({error.strerror}), and {path.name} is not whole in it ({damage}): ask its "
+                    "owner for the group's rights (chmod -R g+rwX), or set cache_dir to a folder of your own"
+                ) from error
+            yield  # of another user, or on a disk that is only read: what is whole needs no lock
+            return
         with held:
             yield
+
+    def _acquired(self, path: Path) -> AcquireReturnProxy:
+        lock = FileLock(self.root / f"{path.name}.lock", mode=shared_modes(self.root)[1])
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("waiting for another process that is building %s", path.name)
+            return lock.acquire()
+
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cache_dir={self.root}: cannot be made ({error.strerror}); give another folder") from error
 
     def _clear_staging(self, path: Path) -> None:
         """Remove what killed builds of the artefact left. Call it under the artefact's lock: no live build has any then."""
@@ -149,6 +168,7 @@ class Store:
             seconds = None if resumed else own  # of its end alone, they would say nothing of the next one
             manifest = {"recipe": canonical(recipe), "seed": seed, "files": hashes(staging), "seconds": seconds}
             (staging / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            share(staging, self.root)
             shutil.rmtree(path, ignore_errors=True)
             staging.rename(path)
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -162,27 +182,6 @@ class Store:
         return path.with_name(f"{path.name}.unfinished")
 
 
-def address(recipe: Recipe, seed: int) -> str:
-    """16 hex digits of the hash of the recipe tree and the seed."""
-    text = json.dumps([canonical(recipe), seed], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def canonical(value: object) -> object:
-    """A JSON-able form of a recipe tree in which every dataclass carries its name and VERSION."""
-    if (fingerprint := getattr(value, "fingerprint", None)) is not None:
-        return [type(value).__name__, fingerprint()]
-    if dataclasses.is_dataclass(value):
-        fields = {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return [type(value).__name__, getattr(value, "VERSION", 0), fields]
-    if isinstance(value, dict):
-        return {str(k): canonical(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(v) for v in value]
-    assert value is None or isinstance(value, str | int | float | bool), f"{type(value)} cannot be part of a recipe"
-    return value
-
-
 def _of_any_index(recipe: Any) -> Any:
     if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict):
         recipe = [*recipe[:-1], {key: value for key, value in recipe[-1].items() if key != "index"}]
@@ -191,25 +190,3 @@ def _of_any_index(recipe: Any) -> Any:
 
 def _has_checkpoint(folder: Path) -> bool:
     return any(folder.glob(f"*/{MARK}"))
-
-
-def hashes(directory: Path) -> dict[str, str]:
-    """Relative path -> sha256 of every file below `directory`, the manifest apart."""
-    files = sorted(p for p in directory.rglob("*") if p.is_file() and p.name != MANIFEST)
-    return {p.relative_to(directory).as_posix(): _sha256(p) for p in files}
-
-
-def damaged(path: Path) -> str | None:
-    """Why the artefact at `path` cannot be used, or None if every file is as its manifest says."""
-    try:
-        wanted = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError) as ex:
-        return f"no readable manifest: {ex}"
-    found = hashes(path)
-    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    return f"{', '.join(wrong)} changed" if wrong else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

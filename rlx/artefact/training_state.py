@@ -63,7 +63,9 @@ def latest(folder: Path) -> Checkpoint | None:
     A folder without a mark is a save that was cut short, and is ignored. A checkpoint whose files have changed since it was
     saved is ignored with a warning.
     """
-    return processes.agreed(next(_whole(folder), None) if processes.first() else None)
+    found = next(_whole(folder), None) if processes.first() else None
+    told = processes.agreed(None if found is None else (str(found.path), found.step, found.layout, dict(found.more)))
+    return None if told is None else Checkpoint(Path(told[0]), *told[1:])
 
 
 def marked_steps(folder: Path) -> list[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rlx.command.claim import names
 from rlx.command.compose import conf_dir, parse, run_hydra
+from rlx.command.freeing import FLAGS
 from rlx.command.wording import CLAIMS
 
 
@@ -20,7 +21,10 @@ def complete(arguments: Sequence[str], composed: Sequence[str], plain: Sequence[
             print(" ".join(word for word in [*composed, *plain] if word.startswith(start)))
             return 0
         if words[1] not in composed:
-            if words[1] == CLAIMS:
+            if words[1] == "clean":
+                start = words[-1] if len(words) > 2 and not line.endswith(" ") else ""
+                print(" ".join(word for word in FLAGS if word.startswith(start)))
+            elif words[1] == CLAIMS:
                 print(
                     " ".join(name for name in ("all", *names()) if name.startswith(words[-1] if len(words) > 2 else ""))
                 )

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from rlx.command.wording import CLAIMS, MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
 from rlx.core.trust import trust_choices_in, trust_files_of
+from rlx.process.scratch import scratch
 
 # Parts of Hydra's own config that name classes or functions, which Hydra would make.
 # Flags of Hydra that would compose something else -> what to do instead.
@@ -118,7 +118,7 @@ def _by_hydra(arguments: Sequence[str]) -> list[ComposedRun]:
 
     cells: list[ComposedRun] = []
     errors: list[Exception] = []
-    with tempfile.TemporaryDirectory(prefix="rlx-") as litter:  # Hydra's sweeper insists on writing a multirun.yaml
+    with scratch() as litter:  # Hydra's sweeper insists on writing a multirun.yaml
         task = hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")(
             _collector(cells, errors)
         )

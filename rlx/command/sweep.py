@@ -21,6 +21,8 @@ from rlx.core.error import UserError
 from rlx.core.rules import kind
 from rlx.core.signature import constant
 from rlx.process import outer
+from rlx.process.parent import PARENT
+from rlx.run.kept import gone
 from rlx.run.state import at_work, check_content, open_run_dir, short_path
 from rlx.run.status import RunState, forget, note_failure, shown_in_full, state_of
 from rlx.run.sweep_index import NOT_STARTED, CellRow, SweepDirectory, axes_of
@@ -29,12 +31,14 @@ from rlx.run.sweep_record import OUTPUT, PREPARED
 POLL = 0.1  # s
 
 
-def rows_of(cells: Sequence[ComposedRun]) -> list[CellRow]:
-    """All cells, checked before any starts; refused where two would share a run directory, or one is at work."""
+def rows_of(cells: Sequence[ComposedRun], waits: bool = False) -> list[CellRow]:
+    """All cells, checked before any starts; refused where two would share a run directory, or one is at work. `waits`: but
+    for those that a process of this machine works on, which has an end."""
     configs = [checked(cell.config) for cell in cells]
     run_dirs = [check_content(config) for config in configs]
-    for reason in at_work(run_dirs).values():
-        raise UserError(reason)
+    for run_dir, reason in at_work(run_dirs).items():
+        if not (waits and _by_neighbour(run_dir)):
+            raise UserError(reason)
     for index, run_dir in enumerate(run_dirs):
         if run_dir in run_dirs[:index]:
             first, second = cells[run_dirs.index(run_dir)], cells[index]
@@ -62,10 +66,12 @@ def sweep(cells: Sequence[ComposedRun]) -> int:
     """0 if every cell is done at the end, 1 if any failed, 130 if interrupted."""
     outer.refuse("rlx train -m")
     settings = checked_sweep(cells[0].sweep)
-    directory = SweepDirectory(rows_of(cells))
-    todo = [row for row in directory.rows if not row.done or not shown_in_full(row.run_dir)]
+    directory = SweepDirectory(rows_of(cells, waits=True))
+    todo = [row for row in directory.rows if not row.done or not shown_in_full(row.run_dir) or gone(row.run_dir)]
     examine([row.config for row in todo])
     for row in todo:
+        if row.state.state == "running":
+            continue
         open_run_dir(row.config, row.run_dir)
     directory.write()
     try:
@@ -97,7 +103,12 @@ class Work:
     """The cells `todo`, `at_once` of them at a time."""
 
     def __init__(self, directory: SweepDirectory, todo: Sequence[CellRow], at_once: int, fail_fast: bool) -> None:
-        self.directory, self.waiting, self.at_once, self.fail_fast = directory, list(todo), at_once, fail_fast
+        self.directory, self.at_once, self.fail_fast = directory, at_once, fail_fast
+        self.waiting = [row for row in todo if not _by_neighbour(row.run_dir)]
+        self.elsewhere: list[CellRow] = []  # that processes of nobody here work on
+        for row in todo:
+            if row not in self.waiting:
+                self.leave(row)
         self.running: dict[subprocess.Popen[bytes], tuple[CellRow, float]] = {}
         self.preparing: subprocess.Popen[bytes] | None = None
         self.took: list[float] = []  # s, of the cells that have ended
@@ -125,8 +136,15 @@ class Work:
                 self.end(row, 0, 0.0)
 
     def run(self) -> None:
-        """Until nothing waits or runs."""
-        while self.waiting or self.running:
+        """Until nothing waits or runs, here or in other processes."""
+        while self.waiting or self.running or self.elsewhere:
+            for row in [row for row in self.elsewhere if not _by_neighbour(row.run_dir)]:
+                self.elsewhere.remove(row)
+                row.state = state_of(row.run_dir)
+                if row.done:
+                    self.end(row, 0, 0.0)
+                else:
+                    self.waiting.append(row)
             while self.waiting and len(self.running) < self.at_once:
                 self.start(self.waiting.pop(0))
             if child := next((child for child in self.running if child.poll() is not None), None):
@@ -146,6 +164,9 @@ class Work:
 
     def end(self, row: CellRow, code: int, seconds: float) -> None:
         """Note how the cell ended, in its own directory if it could not, and in the index."""
+        if code and _by_neighbour(row.run_dir):  # which was faster, or outlived the command that started it
+            self.leave(row)
+            return
         row.state = state_of(row.run_dir)
         if row.state.state == "new" or (code and row.state.state not in ("failed", "interrupted")):
             row.state = RunState("failed", _ended(code))
@@ -163,10 +184,17 @@ class Work:
             self.interrupt()
             self.interrupted = False  # nobody asked for it: the exit code is that of a failure
 
+    def leave(self, row: CellRow) -> None:
+        """Wait for another process's work on the cell; if that does not bring it to its end, go on with it then."""
+        row.state = state_of(row.run_dir)
+        self.elsewhere.append(row)
+        say(f"{short_path(row.run_dir)} is being worked on by process {row.state.pid}; waiting for it")
+
     def interrupt(self) -> None:
         """Ask every process once to save and end; a second Ctrl-C ends them."""
         self.interrupted = True
         self.waiting.clear()
+        self.elsewhere.clear()
         children = [*self.running, *([self.preparing] if self.preparing else [])]
         for child in children:
             child.terminate()  # where a shell started us in the background, SIGINT is ignored by all of us
@@ -193,13 +221,19 @@ def _one_signal() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _by_neighbour(run_dir: Path) -> bool:
+    """Whether another process of this machine works on the run."""
+    state = state_of(run_dir)
+    return state.state == "running" and not state.elsewhere and state.pid != os.getpid()
+
+
 def _start(arguments: list[str], output: Path | None) -> "subprocess.Popen[bytes]":
-    """`rlx ARGUMENTS` in a process group of its own: a Ctrl-C reaches it once, from us."""
-    command = [sys.executable, "-m", "rlx.cli", *arguments]
+    """`rlx ARGUMENTS` in a process group of its own: a Ctrl-C reaches it once, from us. It saves and ends where we are killed."""
+    command, env = [sys.executable, "-m", "rlx.cli", *arguments], os.environ | {PARENT: str(os.getpid())}
     if output is None:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, env=env)
     with output.open("ab") as file:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0, env=env)
 
 
 def _wait(child: "subprocess.Popen[bytes]") -> int:

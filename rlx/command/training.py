@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from rlx.command.compose import ComposedRun
 from rlx.command.data import examine
 from rlx.core.error import UserError
 from rlx.process import outer
-from rlx.run.state import check_run_dir, has_model, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
-from rlx.run.status import note_failure, state_of
+from rlx.run import kept
+from rlx.run.state import check_run_dir, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
+from rlx.run.status import STATUS, note_failure, state_of
 
 Check = Callable[[Mapping[str, Any]], None]
 Run = Callable[[Path], int]
@@ -27,7 +28,7 @@ def train_one(cell: ComposedRun, run: Callable[[], Run], report: Callable[[], Ru
         return _follow(config, run)
     run_dir = check_run_dir(config)
     if state_of(run_dir).state == "done":
-        return _complete(run_dir, report)
+        return _complete(run_dir, config, run, report)
     look_at([config])
     with unsaid():
         check()(config)
@@ -55,11 +56,12 @@ def unsaid() -> Iterator[None]:
 def train_resolved(path: Path, run: Callable[[], Run], report: Callable[[], Run]) -> int:
     """Go on with the run that a resolved config.yaml lies in (what a sweep, or a job of a cluster, starts); as `train_one`
     where it is done."""
-    outer.check(_checked_file(path))
+    config = _checked_file(path)
+    outer.check(config)
     if state_of(path.parent).state == "done":
         if outer.rank():
             return 0
-        return _complete(path.parent, report)
+        return _complete(path.parent, config, run, report)
     return _run(path, run)
 
 
@@ -89,18 +91,33 @@ def _run(path: Path, run: Callable[[], Run]) -> int:
         if outer.rank():  # the first process says it
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        note_failure(path.parent, reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}")
+        with suppress(OSError):  # a full disk takes no status either
+            note_failure(path.parent, reason if isinstance(error, UserError) else f"{type(error).__name__}: {reason}")
         raise
     if code:
         note_failure(path.parent, f"exit code {code}")
     return code
 
 
-def _complete(run_dir: Path, report: Callable[[], Run]) -> int:
-    """Make what a kill between the end of the run and that of its report has left out."""
-    if lacks(run_dir):
+def _complete(run_dir: Path, config: Mapping[str, Any], run: Callable[[], Run], report: Callable[[], Run]) -> int:
+    """Make what a kill at the end of the run, or somebody who removed files of it, has left out; say what cannot be made
+    again. The exit code is 1 where numbers are lost."""
+    gone, lost = kept.gone(run_dir), 0
+    if gone and kept.has_way_back(run_dir, config):
+        print(f"{short_path(run_dir)} is done, but {kept.in_short(gone)} is gone: made again, from its last checkpoint")
+        return _run(run_dir / "config.yaml", run)
+    if gone:
+        print(
+            f"{short_path(run_dir)} is done, but {kept.in_short(gone)} is gone, and only training makes that again: "
+            f"delete {short_path(run_dir / STATUS)}, and the same command trains"
+        )
+        lost = int(any(not name.startswith("model/") for name in gone))
+    if changed := kept.changed(run_dir):
+        print(f"{short_path(run_dir)} is done, but {kept.in_short(changed)} is not what it wrote: do not trust that")
+        lost = lost or int(any(not name.startswith("model/") for name in changed))
+    if lacks(run_dir) and not lost:
         report()(run_dir)
-    return say_done(run_dir)
+    return say_done(run_dir) or lost
 
 
 def say_done(run_dir: Path) -> int:
@@ -110,9 +127,5 @@ def say_done(run_dir: Path) -> int:
         f"its report: {short_path(page)}" if page.is_file() else f"`rlx report {short_path(run_dir)}` writes its report"
     )
     print(f"{short_path(run_dir)} is done; {report}")
-    if not has_model(run_dir):
-        print(
-            f"It has no model. Delete {short_path(run_dir / 'status.json')}: the same command then ends it from its checkpoint."
-        )
     print("Another seed=... makes another run; delete the directory to run this one again.")
     return 0

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +18,11 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from rlx.compute import cause, hang
+from rlx.compute import cause, hang, loopback
 from rlx.compute.joined import join
 from rlx.core.error import UserError
 from rlx.process import outer
+from rlx.process.scratch import scratch
 from rlx.process.stop import Stopped
 
 RENDEZVOUS = 900  # s that nodes wait for one another: a cluster may start them minutes apart
@@ -45,6 +45,8 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
         return join(module, config, logs)
     here = compute.num_processes // compute.num_nodes
     node, name, address = check_place(compute)
+    if not address:
+        loopback.use()
     cause.forget(logs, node)
     os.environ.setdefault("OMP_NUM_THREADS", str(compute.num_threads))
     os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(int(compute.grace))
@@ -55,7 +57,7 @@ def launch(module: str, config: Path, compute: Any, logs: Path) -> None:
         "run_id": name,
         "max_restarts": 0,
         "monitor_interval": 0.1,
-        "rdzv_backend": "static",
+        "rdzv_backend": "static" if address else loopback.BACKEND,
         "rdzv_endpoint": address,
         "rdzv_configs": {"rank": node, "timeout": RENDEZVOUS},
         "signals_to_handle": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
@@ -108,8 +110,8 @@ def check_place(compute: Any) -> tuple[int, str, str]:
 def _scratch() -> Iterator[None]:
     """A directory for the temporary files of workers, who leave without clearing up."""
     before = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="rlx-", ignore_cleanup_errors=True) as folder:
-        os.environ["TMPDIR"] = folder
+    with scratch() as folder:
+        os.environ["TMPDIR"] = str(folder)
         try:
             yield
         finally:
@@ -152,11 +154,9 @@ def _newest(logs: Path, pattern: str) -> Path | None:
 
 
 def _place(num_nodes: int) -> tuple[int, str, str]:
-    """This node's number, the job's name, and host:port of the first node."""
+    """This node's number, the job's name, and host:port of the first node; none where it is the only one."""
     if num_nodes == 1:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return 0, "rlx", f"127.0.0.1:{s.getsockname()[1]}"
+        return 0, "rlx", ""
     if "SLURM_JOB_ID" in os.environ and "SLURM_NODEID" in os.environ:
         job = os.environ["SLURM_JOB_ID"]
         port = 20000 + int(job) % 12000  # one that no client of another connection is given

@@ -1,7 +1,6 @@
 """`python -m rlx.compute.worker MODULE CONFIG`: what a launcher starts. Runs MODULE.work(CONFIG) and leaves, for the
 launcher to word, why it ended."""
 
-import ctypes
 import importlib
 import json
 import os
@@ -14,15 +13,13 @@ from pathlib import Path
 
 from rlx.compute.hang import worded
 from rlx.core.error import UserError
+from rlx.process.parent import end_with_parent
 from rlx.process.stop import Stopped
-
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     module, config = sys.argv[1:]
-    if sys.platform == "linux":  # a launcher that is killed would leave its workers behind
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent()  # a launcher that is killed would leave its workers behind
     warnings.simplefilter("ignore", FutureWarning)  # what DeepSpeed and TRL will have to change
     try:
         importlib.import_module(module).work(Path(config))

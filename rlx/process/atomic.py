@@ -52,10 +52,19 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def clear(path: Path) -> None:
-    """Remove the parts of `path` that killed writers left, of whatever process. Call it where nobody writes `path`."""
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        part.unlink(missing_ok=True)
-    shutil.rmtree(_beside(path, ".part"), ignore_errors=True)
+    """Remove what killed writers left of `path`, of whatever process. Call it where nobody writes `path`."""
+    for part in left(path):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def left(path: Path) -> list[Path]:
+    """Return the parts of `path` that writers left which were killed, or are writing now; of a folder, what it was before
+    only where the new one has taken its place."""
+    folders = [_beside(path, ".part"), *([_beside(path, ".old")] if path.exists() else [])]
+    return [*sorted(path.parent.glob(f".{path.name}.*.part")), *(folder for folder in folders if folder.is_dir())]
 
 
 def to_disk(paths: Iterable[Path]) -> None:

@@ -1,13 +1,17 @@
 """The processes that work on one run together, each on its share; alone, a process has everything and nothing is sent.
 
-What is sent are Python objects between processes of one run, which torch pickles; nothing from outside comes this way.
+What is sent goes as bytes of JSON and safetensors (`message.py`): torch's own collectives of objects would unpickle, and so
+run, whatever reaches the port.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from torch import distributed
+import torch
+from torch import Tensor, distributed
+
+from rlx.process.message import packed, unpacked
 
 T = TypeVar("T")
 _patient: Any = None  # a group of all processes; waits longer than their usual one
@@ -46,13 +50,18 @@ def share(total: int) -> slice:
     return slice(start, start + least + (rank() < more))
 
 
-def gathered(own: T) -> list[T]:
-    """What every process has, by rank."""
-    if size() == 1:
+def gathered(own: T, group: Any = None) -> list[T]:
+    """What every process of the group has, by rank; of all processes without one."""
+    num = size() if group is None else distributed.get_world_size(group)
+    if num == 1:
         return [own]
-    parts: list = [None] * size()
-    distributed.all_gather_object(parts, own)
-    return parts
+    sent = _bytes_of(packed(own))
+    lengths = [torch.zeros(1, dtype=torch.long) for _ in range(num)]
+    distributed.all_gather(lengths, torch.tensor([len(sent)]), group=group)
+    longest = max(int(length) for length in lengths)
+    parts = [torch.empty(longest, dtype=torch.uint8) for _ in range(num)]
+    distributed.all_gather(parts, torch.nn.functional.pad(sent, (0, longest - len(sent))), group=group)
+    return [_value_of(part[: int(length)]) for part, length in zip(parts, lengths, strict=True)]
 
 
 def concatenated(own: Sequence[T]) -> list[T]:
@@ -64,12 +73,25 @@ def agreed(value: T, patiently: bool = False) -> T:
     """The first process's value. `patiently`: it may take hours to come by, as where another run builds an artefact."""
     if size() == 1:
         return value
-    box = [value]
-    distributed.broadcast_object_list(box, src=0, group=_patient if patiently else None)
-    return box[0]
+    group = _patient if patiently else None
+    sent = _bytes_of(packed(value)) if first() else torch.empty(0, dtype=torch.uint8)
+    length = torch.tensor([len(sent)])
+    distributed.broadcast(length, src=0, group=group)
+    if not first():
+        sent = torch.empty(int(length), dtype=torch.uint8)
+    distributed.broadcast(sent, src=0, group=group)
+    return value if first() else _value_of(sent)
 
 
 def wait(patiently: bool = False) -> None:
     """Until all are here. `patiently`: one of them may do hours of work alone before."""
     if size() > 1:
         distributed.barrier(group=_patient if patiently else None)
+
+
+def _bytes_of(message: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(message), dtype=torch.uint8)
+
+
+def _value_of(sent: Tensor) -> Any:
+    return unpacked(sent.numpy().tobytes())

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from rlx.core.error import UserError
 from rlx.process import atomic
-from rlx.run import status
+from rlx.run import kept, status
 
 log = logging.getLogger(__name__)
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
@@ -88,7 +88,8 @@ class RunDirectory:
         """Say that the run is done: before its report is written, so that the report can say so. `shown`: whether report
         and tracker have it all; a kill before that leaves them to the next command."""
         if self.writes:
-            status.end(self.path, "done", shown=shown)
+            files = status.files_when_done(self.path) or kept.seals(self.path)
+            status.end(self.path, "done", shown=shown, files=files)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from rlx.core.error import UserError, nearest
 from rlx.run.sweep_record import is_sweep
 
+NAMED = ", or its name in $RLX_RUNS (else runs/)"  # as helps say
+
 
 def existing_run(word: str, sweeps: bool) -> Path:
     """Return the absolute run directory (with `sweeps`, or sweep directory) that `word` names: a path, or a name in $RLX_RUNS

@@ -20,8 +20,8 @@ def run_dir_of(config: Mapping[str, Any]) -> Path:
 
 
 def lacks(run_dir: Path) -> bool:
-    """Whether a run that is done lacks its report or its model's card, or its tracker does not know the rest. A model that
-    is missing is no such lack: making it again takes a training."""
+    """Whether a run that is done lacks its report or its model's card, or its tracker does not know the rest: what its own
+    files are enough for."""
     card = (run_dir / "model" / "README.md").is_file() or not has_model(run_dir)
     return not (shown_in_full(run_dir) and card and (run_dir / "report.html").is_file())
 

@@ -70,10 +70,18 @@ def begin(run_dir: Path) -> None:
     _write(run_dir, {"state": "running", "reason": "", "started": started, "ended": None, **writer})
 
 
-def end(run_dir: Path, state: str, reason: str = "", shown: bool = True) -> None:
+def end(run_dir: Path, state: str, reason: str = "", shown: bool = True, **more: object) -> None:
     """Write that the run is done, interrupted or failed, with the reason. `shown=False`: its report and the end for its
-    tracker are still to come."""
-    _write(run_dir, _readable(run_dir) | {"state": state, "reason": reason, "ended": _now(), "shown": shown})
+    tracker are still to come. `more` is kept beside it."""
+    _write(run_dir, _readable(run_dir) | {"state": state, "reason": reason, "ended": _now(), "shown": shown} | more)
+
+
+def files_when_done(run_dir: Path) -> dict[str, tuple[int, str]]:
+    """Return name -> length and hash of what the run had made when it ended; {} where status.json does not say."""
+    files = _readable(run_dir).get("files")
+    if not isinstance(files, dict):
+        return {}
+    return {str(name): (seal[0], seal[1]) for name, seal in files.items() if isinstance(seal, list) and len(seal) == 2}
 
 
 def shown_in_full(run_dir: Path) -> bool:

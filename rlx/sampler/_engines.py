@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import distributed
 from transformers import PreTrainedModel
 
 from rlx.core.error import UserError
@@ -110,8 +109,7 @@ class Colocated:
         if self.sleeps:
             self.llm.wake_up(tags=["kv_cache"])
         # Processes that share an engine must ask it for the same; each keeps its own.
-        shares: list[Any] = [None] * self.group.world_size
-        distributed.all_gather_object(shares, (list(prompts), list(seeds)), group=self.group.cpu_group)
+        shares = processes.gathered((list(prompts), list(seeds)), self.group.cpu_group)
         before = sum(len(own) for own, _ in shares[: self.group.rank_in_group])
         inputs = [{"prompt_token_ids": ids} for own, _ in shares for ids in own]
         all_seeds = [seed for _, own in shares for seed in own]

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from rlx.artefact.store import MANIFEST, Store, address, canonical, damaged
+from rlx.core.error import UserError
 
 
 @dataclass(frozen=True)
@@ -203,3 +204,46 @@ def test_kin_that_differ_in_their_index_alone_say_how_long_building_takes(tmp_pa
     found = store.seconds_of_kin(Loaf(500, 5))
     assert found is not None and found >= 0.3
     assert store.seconds_of_kin(Loaf(400, 5)) is None
+
+
+def modes(path: Path) -> set[int]:
+    return {file.stat().st_mode & 0o777 for file in path.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("umask", "root", "folders", "files"),
+    [
+        (0o022, 0o755, 0o755, 0o644),
+        (0o077, 0o700, 0o700, 0o600),
+        (0o022, 0o2775, 0o775, 0o664),
+        (0o002, 0o775, 0o775, 0o664),
+    ],
+)
+def test_artefacts_have_the_modes_of_the_umask_and_of_the_stores_group(tmp_path, umask, root, folders, files):
+    """Staging folders, and files that libraries write by way of temporary ones, would be their maker's alone."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(root)
+    before = os.umask(umask)
+    try:
+        path = Store(tmp_path / "store").fetch(Bread(Flour(500)), 0)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == (path / "deep").stat().st_mode & 0o777 == folders
+    assert modes(path) == {files} == {lock.stat().st_mode & 0o777 for lock in (tmp_path / "store").glob("*.lock")}
+    assert path.stat().st_mode & 0o2000 == root & 0o2000  # files stay the group's
+
+
+def test_what_is_whole_in_a_store_of_another_user_is_read_without_its_lock(tmp_path, monkeypatch):
+    path = Store(tmp_path).fetch(Flour(500), 0)
+
+    def refuse(self, *arguments, **more):
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert Store(tmp_path).fetch(Flour(500), 0) == path
+    (path / "flour.txt").write_text("y")
+    for grams in (500, 600):
+        with pytest.raises(
+            UserError, match=r"cannot be written to .Permission denied.*cache_dir to a folder of your own"
+        ):
+            Store(tmp_path).fetch(Flour(grams), 0)

@@ -191,3 +191,34 @@ def test_the_parquet_index_has_a_column_for_each_axis_choice_and_metric(empty):
     assert [row["gold/win_rate"] for row in table] == [None, 0.75]
     assert [row["state"] for row in table] == ["not started", "done"]
     assert table[1]["seconds"] == 3.5 and table[1]["choice.world"] == "lab"
+
+
+NEIGHBOUR = """
+import json, os, sys, time  # an rlx of another command
+from pathlib import Path
+status = Path(sys.argv[1]) / "status.json"
+status.write_text(json.dumps({"state": "running", "pid": os.getpid()}))
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.05)
+status.write_text(json.dumps({"state": sys.argv[3]}))
+"""
+
+
+@pytest.mark.parametrize("end", ["done", pytest.param("interrupted", marks=pytest.mark.slow)])
+def test_a_cell_that_another_process_works_on_is_waited_for(empty, monkeypatch, end):
+    """As one that a killed sweep has left behind. If it does not end its run, the sweep goes on with it."""
+    (empty / "sitecustomize.py").write_text(
+        "import os, sys\nif any(word.endswith('/config.yaml') for word in sys.argv):\n"
+        f"    open({str(empty / 'go')!r}, 'w').close()\n    os._exit(7)\n"
+        "if 'prepare' in sys.argv: os._exit(1)\n"
+    )
+    run_dir = planted("tracker=jsonl", "seed=1")
+    neighbour = subprocess.Popen([sys.executable, "-c", NEIGHBOUR, str(run_dir), str(empty / "go"), end])
+    while "running" not in (run_dir / "status.json").read_text():
+        time.sleep(0.02)
+    monkeypatch.setenv("PYTHONPATH", f"{empty}:{os.environ.get('PYTHONPATH', '')}")
+    ended = sweep("tracker=jsonl", "seed=0,1")
+    assert neighbour.wait() == 0 and ended.returncode == 1
+    assert f"seed1 is being worked on by process {neighbour.pid}; waiting for it" in ended.stderr
+    assert [(row["state"], row["reason"]) for row in index(empty)] == [("failed", "exit code 7"), (end, "")]
+    assert ("[2/2] seed=1" in ended.stderr) == (end == "interrupted")
