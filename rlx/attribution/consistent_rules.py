@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rlx.core.rules import Config, kind
+from rlx.core.rules import Config, has_members, kind
 from rlx.core.signature import constant
 
 
 def a_reward_model_is_trained(config: Config) -> str | None:
-    if kind(config, "reward") != "gold" or not config["attribution"]["weight"]:
+    reward = config["choices"].get("reward")
+    if has_members(config) or not config["attribution"]["weight"]:
         return None
-    return "attribution=consistent: reward=gold has no reward model that could be held to a reference; choose another reward"
+    return f"attribution=consistent: reward={reward} has no reward model that could be held to a reference; choose another reward"
 
 
 def the_world_names_its_groups(config: Config) -> str | None:

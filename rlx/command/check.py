@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from rlx.command.data import with_absolute_paths
+from rlx.command.data import with_absolute_paths, with_users_code
 from rlx.command.places import check_places
 from rlx.command.rules import broken_rule
 from rlx.command.wording import no_setting
@@ -68,6 +68,7 @@ def checked(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(line)
     for group in ("world", "model"):
         result[group] = with_absolute_paths(result[group])
+    result = {key: with_users_code(node) for key, node in result.items()}
     check_places(result)
     for key in ("cache_dir", "runs_dir"):
         result[key] = str(Path(result[key]).expanduser().absolute())

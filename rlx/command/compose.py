@@ -11,7 +11,7 @@ from typing import Any
 
 from rlx.command.wording import CLAIMS, MEASURING_GROUPS, of_hydra
 from rlx.core.error import UserError, nearest
-from rlx.core.trust import trust_choices_in
+from rlx.core.trust import trust_choices_in, trust_files_of
 from rlx.process.scratch import scratch
 
 # Parts of Hydra's own config that name classes or functions, which Hydra would make.
@@ -173,6 +173,7 @@ def _cell(cfg: Any, hydra_config: Any) -> ComposedRun:
     choices = {str(group): choice for group, choice in hydra_config.runtime.choices.items()}
     own = {group.rpartition("@")[2]: choice for group, choice in choices.items() if not group.startswith("hydra/")}
     sweep, slurm, plan = (config.pop(name, None) for name in ("sweep", "slurm", "plan"))
+    trust_files_of(config)
     config.pop("scale", None)  # its numbers are where the settings refer to them
     return ComposedRun(config | {"choices": own}, tuple(hydra_config.overrides.task), sweep, slurm, plan)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from rlx.command.places import check_model_folders
 from rlx.core.build import build
+from rlx.core.trust import code_key
+from rlx.core.user_function import absolute, sha256_of
 
 
 def examine(configs: Sequence[Mapping[str, Any]]) -> None:
@@ -23,6 +25,13 @@ def with_absolute_paths(node: Mapping[str, Any]) -> dict[str, Any]:
     """A group's node in which every string that names a file or folder here is absolute, so that the run can go on from
     any other directory. A Hub id stays what it is unless a folder of that name is here, which then is what is meant."""
     return {key: _absolute(value) if key != "_target_" else value for key, value in node.items()}
+
+
+def with_users_code(node: Any) -> Any:
+    """A group's node with the absolute path and the hash of the Python file that it names, if it names one: a run is then
+    of that content, and can go on from any other directory."""
+    key = code_key(node)
+    return node | {key: absolute(node[key]), "sha256": sha256_of(node[key])} if key else node
 
 
 def _absolute(value: Any) -> Any:

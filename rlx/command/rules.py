@@ -3,7 +3,7 @@
 The rules of one choice stand beside it (rlx/core/rules.py).
 """
 
-from rlx.core.rules import Config, Rule, has_steps, kind, rules_of
+from rlx.core.rules import Config, Rule, has_members, has_steps, kind, rules_of
 
 
 def broken_rule(config: Config) -> str | None:
@@ -85,9 +85,8 @@ def labels_say_something(config: Config) -> str | None:
 
 
 def there_are_reward_models_to_clean_for(config: Config) -> str | None:
-    """A reward of one's own is taken to have some."""
     cleaner, reward = config["choices"].get("cleaner"), config["choices"].get("reward")
-    if kind(config, "cleaner") == "none" or kind(config, "reward") != "gold":
+    if kind(config, "cleaner") == "none" or has_members(config):
         return None
     return f"cleaner={cleaner} weighs the pairs of reward models, and reward={reward} has none: use cleaner=none"
 

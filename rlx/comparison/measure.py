@@ -55,5 +55,5 @@ MEASURES: Mapping[str, tuple[str, Callable[[RunRecord], float | None]]] = {
     "length": ("length, tokens", of_summary("completions/mean_length")),
     "similarity": ("similarity across prompts", of_summary("diversity/similarity")),
     "accuracy": ("accuracy on held-out pairs", of_pairs("heldout")),
-    "memorised": ("share of flipped labels that are fitted", of_pairs("train_flipped")),
+    "memorised": ("fitted flips, share of the flipped labels", of_pairs("train_flipped")),
 }

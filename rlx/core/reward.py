@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from transformers import PreTrainedTokenizerBase
 
@@ -37,4 +37,13 @@ class Reward(Protocol):
 
     def scorer(self, sources: Sources) -> Scorer:
         """The proxy, on the scale of its own scores on the reference set. Raises UserError where `sources` do not fit."""
+        ...
+
+
+@runtime_checkable
+class TriedReward(Protocol):
+    """A reward that can fail in ways that only a call shows, and that is called before dear work."""
+
+    def try_on(self, prompts: Sequence[str], completions: Sequence[str]) -> None:
+        """Raises UserError where these texts get no scores."""
         ...

@@ -33,6 +33,11 @@ def kind(config: Config, group: str, folder: str | None = None) -> str:
     return module.removeprefix(f"rlx.{folder or group}.")
 
 
+def has_members(config: Config) -> bool:
+    """Whether the reward is made of reward models. A reward of one's own is taken to be."""
+    return constant(str(config["reward"]["_target_"]), "has_members") is not False
+
+
 def has_steps(config: Config) -> bool:
     """Whether the policy learns over steps. Best-of-n, and a class derived from `BoN`, draws once instead."""
     return constant(str(config["optimizer"]["_target_"]), "has_steps") is not False

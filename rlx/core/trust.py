@@ -1,14 +1,19 @@
 """Which packages a config may name in `_target_`. A config is data that others hand on, and it runs no code of its choice:
 
-rlx's own groups, the packages that the YAML files of a `--config-dir` name, and those in the variable RLX_TRUST.
+rlx's own groups, the packages that the YAML files of a `--config-dir` name, and those in the variable RLX_TRUST. The same
+holds for a Python file that a config names: the command line names it, or RLX_TRUST does.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from rlx.core.error import UserError
+from rlx.core.signature import constant
+from rlx.core.user_function import parts
 
 VARIABLE = "RLX_TRUST"  # comma-separated; processes that are started inherit it
 OWN = ("world", "model", "supervised", "cleaner", "attribution", "reward", "reference", "regularizer", "optimizer", "decoder",
@@ -30,13 +35,35 @@ def check_trusted(target: str) -> None:
 
 
 def trusted() -> set[str]:
-    """The packages in RLX_TRUST."""
+    """The packages and files in RLX_TRUST."""
     return {word.strip() for word in os.environ.get(VARIABLE, "").split(",") if word.strip()}
 
 
 def trust_choices_in(directory: Path) -> None:
     """Trust the packages that the choices in `directory` name, in this process and in those that it starts."""
     _trust(target.partition(".")[0] for path in sorted(directory.rglob("*.yaml")) for target in _targets(path))
+
+
+def check_trusted_file(file: Path, key: str) -> None:
+    """Raises UserError where the Python file that the setting `key` names is not trusted."""
+    if str(file) not in trusted():
+        raise UserError(
+            f"{key}: {file} is code, and a config runs no code of its choice; if you trust the file, name it on the command "
+            f"line, or set {VARIABLE}={file}"
+        )
+
+
+def trust_files_of(config: Mapping[str, Any]) -> None:
+    """Trust the Python files that the choices of a config name which its user has composed."""
+    for node in config.values():
+        if key := code_key(node):
+            with contextlib.suppress(UserError):  # the rules of the choice say what is wrong with it
+                _trust([str(parts(str(node.get(key)))[0])])
+
+
+def code_key(node: Any) -> str | None:
+    """Return the keyword of a choice that names code of the user (FILE.py:NAME), by the class attribute `code`."""
+    return constant(str(node.get("_target_")), "code") if isinstance(node, Mapping) else None
 
 
 def _targets(path: Path) -> list[str]:
@@ -46,6 +73,6 @@ def _targets(path: Path) -> list[str]:
         return []
 
 
-def _trust(packages: Iterable[str]) -> None:
-    if more := {package for package in packages if package != "rlx"} - trusted():
+def _trust(names: Iterable[str]) -> None:
+    if more := {name for name in names if name != "rlx"} - trusted():
         os.environ[VARIABLE] = ",".join(sorted(trusted() | more))

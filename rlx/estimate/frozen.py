@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rlx.core.rules import has_steps, kind
+from rlx.core.rules import has_members, has_steps, kind
 from rlx.estimate.held import Held
 from rlx.estimate.placed import placement_of
 from rlx.estimate.sharing import mixed_precision, sharing_of
@@ -101,7 +101,7 @@ def lends(config: Mapping[str, Any]) -> bool:
 
 def members_of(config: Mapping[str, Any]) -> int:
     """Reward models that the proxy is made of."""
-    return 0 if kind(config, "reward") == "gold" else config["reward"].get("num_members", 1)
+    return config["reward"].get("num_members", 1) if has_members(config) else 0
 
 
 def trains_gold(config: Mapping[str, Any]) -> bool:

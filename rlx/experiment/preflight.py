@@ -1,7 +1,7 @@
 """What can be known to be wrong before anything is trained: folders, tokenizers, templates, lengths and counts."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -9,6 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from rlx.compute.launcher import check_place
 from rlx.core.error import UserError
+from rlx.core.reward import TriedReward
+from rlx.core.world import Prompt
 from rlx.engine.prompts import fitting
 from rlx.experiment.cell import Cell, cell_of
 from rlx.model.checkpoint import local_directory
@@ -43,6 +45,10 @@ def check_cell(cell: Cell) -> None:
         check_score_head(local_directory(gold, None, "world.gold"), f"world.gold={gold}")
         judges_tokenizer(gold, "world.gold")
     cell.model.reward_tokenizer()
+    if isinstance(cell.reward, TriedReward):
+        given = cell.world.demonstrations(cell.settings.data_seed)[:2]
+        shown = _shown(cell, [demonstration.prompt for demonstration in given])
+        cell.reward.try_on(shown, [demonstration.completion for demonstration in given])
 
 
 def _check_context(cell: Cell) -> None:
@@ -53,6 +59,11 @@ def _check_context(cell: Cell) -> None:
             f"world.max_prompt_tokens={prompt} and {new} tokens of completion are more than the {positions} positions that the "
             "model knows: lower world.max_prompt_tokens or world.max_completion_tokens"
         )
+
+
+def _shown(cell: Cell, prompts: Sequence[Prompt]) -> list[str]:
+    tokenizer = cell.model.tokenizer()
+    return [prompt.text if isinstance(prompt.text, str) else render(tokenizer, prompt.text) for prompt in prompts]
 
 
 def _check_completions(cell: Cell) -> None:
@@ -90,7 +101,7 @@ def _check_prompts(cell: Cell) -> None:
     tokenizer, prompts = cell.model.tokenizer(), cell.world.prompts("heldout", cell.settings.data_seed)
     different = {str(prompt.text): prompt for prompt in prompts}
     some = list(different.values())[:SAMPLE]
-    shown = [prompt.text if isinstance(prompt.text, str) else render(tokenizer, prompt.text) for prompt in some]
+    shown = _shown(cell, some)
     if len(shown) > 1 and len(set(shown)) == 1:
         raise UserError(
             f"{len(shown)} different prompts all become {shown[0][:40]!r}: the chat template leaves out what they say; mend it, "

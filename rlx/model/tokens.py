@@ -97,12 +97,17 @@ def decode_completion(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) ->
     return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def translate_prompt(ids: Sequence[int], source: PreTrainedTokenizerBase, target: PreTrainedTokenizerBase) -> list[int]:
-    """A prompt's ids under another tokenizer, by the text that the source's ids spell, template marks included."""
+def spell_prompt(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """The text that a prompt's ids spell, template marks included and a BOS left out: encoding it gives the ids again."""
     ids = list(ids)
-    if ids and ids[0] == source.bos_token_id:
+    if ids and ids[0] == tokenizer.bos_token_id:
         ids = ids[1:]
-    return encode_prompt(target, str(source.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)))
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def translate_prompt(ids: Sequence[int], source: PreTrainedTokenizerBase, target: PreTrainedTokenizerBase) -> list[int]:
+    """A prompt's ids under another tokenizer, by the text that the source's ids spell."""
+    return encode_prompt(target, spell_prompt(source, ids))
 
 
 def translate_completion(

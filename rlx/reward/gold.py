@@ -11,7 +11,7 @@ from rlx.core.error import UserError
 from rlx.core.reward import Sources
 from rlx.core.scorer import Scorer
 from rlx.core.world import Completion, Judge, Prompt
-from rlx.model.tokens import decode_completion
+from rlx.model.tokens import decode_completion, spell_prompt
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Gold:
     """No experiment's result: nothing optimises against gold outside a control."""
 
     title: ClassVar[str] = "the gold judge itself"
+    has_members: ClassVar[bool] = False
     scores_each_member: ClassVar[bool] = False  # there are none
 
     @property
@@ -48,7 +49,7 @@ class _GoldScorer:
 
     def member_scores(self, prompt_ids_BP: Tensor, prompt_mask_BP: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         prompts = [
-            Prompt("", decode_completion(self.tokenizer, row[mask].tolist()))
+            Prompt("", spell_prompt(self.tokenizer, row[mask].tolist()))
             for row, mask in zip(prompt_ids_BP, prompt_mask_BP.bool(), strict=True)
         ]
         rows = [row[mask].tolist() for row, mask in zip(ids_BT, mask_BT.bool(), strict=True)]

@@ -43,7 +43,7 @@ def test_an_unfinished_run_has_a_card_that_says_so(tmp_path):
     )
 
 
-NO_PAPER = {"reward/single", "reward/gold", "reference/frozen"}  # no algorithm
+NO_PAPER = {"reward/single", "reward/gold", "reward/function", "reference/frozen"}  # no algorithm
 SHIPPED = {
     f"{group}/{name}": path
     for group in ("optimizer", "reward", "reference", "regularizer")

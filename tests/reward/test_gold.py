@@ -45,3 +45,21 @@ def test_a_judge_without_an_opinion_is_refused():
 
 def test_no_reward_model_is_asked_for():
     assert list(Gold().members) == []
+
+
+def test_the_judge_sees_a_prompt_whose_template_closes_turns_with_the_end_of_sequence():
+    class Keeps(CountsWords):
+        def score(self, prompts, completions):
+            self.prompts = [prompt.text for prompt in prompts]
+            return [float(len(c.text)) for c in completions]
+
+    judge = Keeps()
+    reference = ([Prompt("a", PROMPT)] * 2, [Completion("a wave", True), Completion("a wave sings", True)])
+    scorer = Gold().scorer(made_of([], judge, TOKENIZER, reference))
+    first, second = (
+        TOKENIZER(text, add_special_tokens=False)["input_ids"] for text in ("tell me", "about the ocean .")
+    )
+    ids = torch.tensor([[*first, TOKENIZER.eos_token_id, *second]])
+    scorer.member_scores(ids, torch.ones_like(ids), ids[:, :1], torch.ones(1, 1))
+    (seen,) = judge.prompts
+    assert seen.startswith("tell me") and seen.endswith("about the ocean .") and TOKENIZER.eos_token in seen

@@ -15,11 +15,12 @@ ABSENT = "no claim has runs to compare."
 CAPTION = (
     "Each claim's difference with its 95 % interval over data seeds, in units of its smallest effect of interest, so that the "
     "band from −1 to 1 is too small to matter. To the right is what the paper says, whatever the sign of its measure. The word "
-    "is the verdict after Holm's correction over all claims shown. An arrow marks an interval that goes on beyond the frame."
+    "is the verdict after Holm's correction over all claims shown, and the verdict by itself where "
+    "that differs. An arrow marks an interval that goes on beyond the frame."
 )
 LOOK: dict[Word, tuple[str, str]] = {  # colour, marker
     "holds": (GOOD, "o"),
-    "reversed": (BAD, "X"),
+    "reversed": (BAD, "D"),
     "equivalent": (GOLD, "s"),
     "not distinguishable": (QUIET, "o"),
     "not testable here": (THIRD, "v"),
@@ -53,7 +54,9 @@ def draw(rows: Sequence[Row]) -> tuple[Figure, str] | None:
             if beyond:
                 axis.plot([x], [y], marker=marker, color=colour, markersize=6, clip_on=False)
         axis.plot([min(max(value, -edge), edge)], [y], marker=mark, color=colour, markersize=6.5)
-        axis.annotate(row.word, (1.01, y), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9.5)
+        own = row.finding.verdict.word
+        said = row.word if row.word == own else f"{row.word} (alone: {own})"
+        axis.annotate(said, (1.01, y), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=9.5)
     axis.set_yticks([-place for place in range(len(known))], [row.claim.title for row in known], fontsize=9.5)
     axis.set_ylim(-len(known) + 0.4, 0.6)
     axis.set_xlim(-edge, edge)
