@@ -12,7 +12,7 @@ from rlx.command.data import examine
 from rlx.core.error import UserError
 from rlx.process import outer
 from rlx.run import kept
-from rlx.run.state import check_run_dir, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
+from rlx.run.state import check_run_dir, has_model, holds, lacks, load_config, open_run_dir, run_dir_of, short_path
 from rlx.run.status import STATUS, note_failure, state_of
 
 Check = Callable[[Mapping[str, Any]], None]
@@ -117,6 +117,10 @@ def _complete(run_dir: Path, config: Mapping[str, Any], run: Callable[[], Run], 
         lost = lost or int(any(not name.startswith("model/") for name in changed))
     if lacks(run_dir) and not lost:
         report()(run_dir)
+    if not (gone or has_model(run_dir)):  # of a run from before it noted what it had made
+        print(
+            f"It has no model. Delete {short_path(run_dir / STATUS)}: the same command then ends it from its checkpoint."
+        )
     return say_done(run_dir) or lost
 
 
