@@ -174,9 +174,7 @@ cli.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize(
-    "again", ["train", pytest.param("report", marks=pytest.mark.slow), pytest.param("sweep", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("again", [pytest.param(how, marks=pytest.mark.slow) for how in ("train", "report", "sweep")])
 def test_a_run_that_was_killed_between_its_end_and_its_report_is_completed(here, monkeypatch, capsys, again):
     (here / "told.py").write_text(TOLD)
     (here / "conf" / "tracker").mkdir(parents=True)

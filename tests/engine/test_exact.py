@@ -86,7 +86,7 @@ def test_ppo_with_chi2_reaches_the_reference_tilted_linearly_and_cut_at_zero(tmp
     assert distance(policy, cut(beta)) < 0.01
 
 
-@pytest.mark.parametrize("beta", [0.2, 0.4, 0.8])
+@pytest.mark.parametrize("beta", [0.2, pytest.param(0.4, marks=pytest.mark.slow), 0.8])
 def test_ppo_with_the_root_of_chi2_which_is_the_default_reaches_its_optimum(tmp_path, beta):
     """At .8, more than the rewards' SD under the reference, the best policy is the reference."""
     ref, rewards = torch.tensor(REF).double(), torch.tensor(REWARDS).double()

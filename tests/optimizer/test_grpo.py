@@ -40,6 +40,7 @@ def test_without_the_groups_sd_the_engine_reaches_the_regularised_optimum(tmp_pa
     assert distance(policy, tilted(0.3)) < 0.02
 
 
+@pytest.mark.slow
 def test_with_the_groups_sd_a_beta_is_worth_less_where_scores_spread_more(tmp_path):
     """Scores ten times as far apart are the same advantages, so the policy is the same: beta is in SD of the group."""
     ends = [
